@@ -1,0 +1,424 @@
+"""The engine's loop: events in, one flush per pass, completions of disk rounds."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from raftlog.codec import decode, encode
+from raftlog.core import Node, Timing
+from raftlog.disk.wal import Wal
+from raftlog.engine import frames
+from raftlog.engine.group import Application, Group, Outcome
+from raftlog.engine.heartbeats import decode_heartbeat, decode_reply, encode_heartbeat, encode_reply
+from raftlog.engine.parts import PartKeeper
+from raftlog.engine.peers import Peer
+from raftlog.engine.schedule import Schedule
+from raftlog.engine.transport import Transport
+from raftlog.errors import DiskFailed
+from raftlog.messages import AppendRequest, Message, SnapshotChunk
+from raftlog.ready import Ready, SnapshotInstall, SnapshotWanted, SoftState
+from raftlog.seams import Reactor
+from raftlog.storage import GroupLog
+from raftlog.types import Buffer, HardState, ReplicaId, Role
+
+SNAPSHOT_CHUNK_BYTES = 256 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class EngineStatistics:
+    """Counters since the start."""
+
+    groups: int
+    leading: int
+    passes: int
+    rounds: int
+    frames_in: int
+    frames_out: int
+    unknown_group: int
+    scheduled: int
+
+
+class _Round(NamedTuple):
+    """A WAL round that is written and not yet known to be durable."""
+
+    number: int
+    readies: list[tuple[Group, int]]
+    callbacks: list[Callable[[], None]]
+
+
+class Engine:
+    """All groups of one data directory. Every method runs on the reactor's loop thread."""
+
+    def __init__(
+        self,
+        me: ReplicaId,
+        reactor: Reactor,
+        wal: Wal,
+        transport: Transport,
+        timing: Timing,
+        fail: Callable[[DiskFailed], None],
+    ) -> None:
+        self.me = me
+        self.groups: dict[int, Group] = {}
+        self.wal = wal
+        self.reactor = reactor
+        self.timing = timing
+        self.on_app_frame: Callable[[ReplicaId, memoryview], None] = lambda peer, body: None
+        self._fail = fail
+        self._failed = False
+        self._transport = transport
+        self._peers: dict[int, Peer] = {}
+        self._schedule = Schedule(reactor, Group.mark_dirty)
+        self._dirty: list[Group] = []
+        self._scheduled = False
+        self._syncing: deque[_Round] = deque()
+        self._written: list[_Round] = []
+        self._durable_callbacks: list[Callable[[], None]] = []
+        self._outgoing: dict[tuple[int, bool], list[Buffer]] = {}
+        self._parts = PartKeeper(self)
+        self._passes = self._rounds = self._in = self._out = self._unknown = 0
+        reactor.call_at(reactor.now_us() + timing.heartbeat_us, self._beat)
+
+    # --- groups
+
+    def add_group(
+        self,
+        group_id: int,
+        log: GroupLog,
+        app: Application,
+        hard_state: HardState,
+        timing: Timing | None = None,
+    ) -> Group:
+        """Run a group whose log is open. Its creation must be durable (see `after_durable`)."""
+        node = Node(
+            group_id,
+            self.me,
+            log,
+            hard_state,
+            timing or self.timing,
+            self.reactor.random,
+            self.reactor.now_us(),
+        )
+        group = Group(group_id, node, log, app, self._mark)
+        self.groups[group_id] = group
+        self._schedule.update(group)
+        group.mark_dirty()
+        return group
+
+    def remove_group(self, group_id: int) -> None:
+        """Forget a group (its topic was deleted). The caller removes its files afterwards."""
+        group = self.groups.pop(group_id)
+        self._schedule.forget(group)
+        for peer in self._peers.values():
+            peer.stopped_leading(group)
+            peer.follows.discard(group_id)
+        self.wal.stage_drop(group_id)
+        group.abandon_waiters()
+        self.request_flush()
+
+    def after_durable(self, callback: Callable[[], None]) -> None:
+        """Call back once everything staged in the WAL so far is durable."""
+        self._durable_callbacks.append(callback)
+        self.request_flush()
+
+    # --- events
+
+    def peer_connected(self, replica: ReplicaId) -> None:
+        """A connection's handshake is complete."""
+        peer = self._peers.get(replica.node)
+        if peer is None or peer.replica != replica:
+            peer = self._peers[replica.node] = Peer(replica)
+        peer.connected(self.reactor.now_us())
+        for group in self.groups.values():
+            if group.node.role is Role.LEADER:
+                self._consider(peer, group)
+
+    def peer_disconnected(self, replica: ReplicaId) -> None:
+        """Its connection is gone."""
+        peer = self._peers.get(replica.node)
+        if peer is not None and peer.replica == replica:
+            peer.disconnected(self.reactor.now_us(), self.groups, self._touch)
+
+    def receive(self, replica: ReplicaId, frame: memoryview) -> None:
+        """One whole frame from a peer. Raises PeerFault: the caller closes the connection."""
+        self._in += 1
+        kind = frames.kind(frame)
+        if kind == frames.RAFT:
+            self._receive_raft(replica, frame)
+        elif kind == frames.APP:
+            self.on_app_frame(replica, frames.body(frame))
+        else:
+            self._receive_heartbeat(replica, kind, frames.body(frame))
+
+    def _receive_raft(self, replica: ReplicaId, frame: memoryview) -> None:
+        group_id, message = decode(frame)
+        group = self.groups.get(group_id)
+        if group is None:
+            self._unknown += 1
+            return
+        group.node.receive(self.reactor.now_us(), replica, message)
+        if not group.dirty:
+            self._mark(group)
+
+    def _receive_heartbeat(self, replica: ReplicaId, kind: int, body: memoryview) -> None:
+        peer = self._peers.get(replica.node)
+        if peer is None or peer.replica != replica:
+            return
+        now = self.reactor.now_us()
+        if kind == frames.HEARTBEAT:
+            beat = decode_heartbeat(body)
+            agrees, refused, woken = peer.heartbeat(beat, self.groups, now)
+            reply = encode_reply(beat.sequence, agrees, refused)
+            self.send_frame(replica.node, frames.HEARTBEAT_REPLY, [reply])
+        else:
+            woken = peer.answered(*decode_reply(body), self.groups, now)
+        for group in woken:
+            self._touch(group)
+
+    def send_app_frame(self, node: int, body: list[Buffer]) -> None:
+        """A frame of the embedding application, delivered to its `on_app_frame` over there."""
+        self.send_frame(node, frames.APP, body)
+
+    def send_frame(self, node: int, kind: int, body: list[Buffer]) -> None:
+        """Queue one control frame for the end of the pass."""
+        self._queue(node, [frames.header(kind, body), *body], bulk=False)
+
+    def _queue(self, node: int, buffers: list[Buffer], *, bulk: bool) -> None:
+        queue = self._outgoing.get((node, bulk))
+        if queue is None:
+            self._outgoing[(node, bulk)] = buffers
+        else:
+            queue += buffers
+        self._out += 1
+        if not self._scheduled:
+            self.request_flush()
+
+    # --- the pass
+
+    def _mark(self, group: Group) -> None:
+        group.dirty = True
+        self._dirty.append(group)
+        if not self._scheduled:
+            self.request_flush()
+
+    def _touch(self, group: Group) -> None:
+        self._schedule.update(group)
+        group.mark_dirty()
+
+    def request_flush(self) -> None:
+        """Have `flush` run at the end of this pass."""
+        if not self._scheduled and not self._failed:
+            self._scheduled = True
+            self.reactor.call_soon(self.flush)
+
+    def flush(self) -> None:
+        """Carry out what the dirty groups decided.
+
+        Order: messages are handed to the transport, the WAL round is written and its sync
+        started, then the logs' own files are written while the disk works, then
+        applications hear of commits. Acks and votes wait in the core for the sync.
+        """
+        self._scheduled = False
+        if self._failed:
+            return
+        self._passes += 1
+        try:
+            decided = self._take_readies()
+            self._send()
+            self._write_round(decided)
+            for group, ready in decided:
+                self._write_log(group, ready)
+        except (OSError, DiskFailed) as error:
+            self._disk_failed(error)
+            return
+        for group, ready in decided:
+            self._notify(group, ready)
+            self._schedule.update(group)
+        self._send()
+        self._parts.look()
+
+    def _take_readies(self) -> list[tuple[Group, Ready]]:
+        dirty, self._dirty = self._dirty, []
+        decided = []
+        for group in dirty:
+            group.dirty = False
+            if not group.node.has_ready():
+                self._schedule.update(group)
+                continue
+            ready = group.node.ready()
+            for replica, message in ready.messages:
+                self._send_message(group.id, replica, message)
+            decided.append((group, ready))
+        return decided
+
+    def _send_message(self, group_id: int, replica: ReplicaId, message: Message) -> None:
+        bulk = (isinstance(message, AppendRequest) and bool(message.entries)) or isinstance(
+            message, SnapshotChunk
+        )
+        peer = self._peers.get(replica.node)
+        if peer is not None and peer.up and peer.replica == replica:
+            self._queue(replica.node, encode(group_id, message), bulk=bulk)
+
+    def _send(self) -> None:
+        outgoing, self._outgoing = self._outgoing, {}
+        for (node, bulk), buffers in outgoing.items():
+            self._transport.send(node, buffers, bulk=bulk)
+
+    def _write_round(self, decided: list[tuple[Group, Ready]]) -> None:
+        readies = []
+        for group, ready in decided:
+            if ready.must_store:
+                self._stage(group, ready)
+                readies.append((group, ready.number))
+        callbacks, self._durable_callbacks = self._durable_callbacks, []
+        number = self.wal.write_round()
+        if number == 0 and not callbacks and not readies:
+            return
+        self._rounds += 1
+        self._written.append(_Round(number, readies, callbacks))
+        if not self._syncing:
+            self._start_sync()
+
+    def _stage(self, group: Group, ready: Ready) -> None:
+        wal = self.wal
+        if ready.snapshot is not None:
+            self._take_chunk(group, ready.snapshot)
+        if ready.hard_state is not None:
+            wal.stage_hard_state(group.id, ready.hard_state)
+        if ready.truncate_from:
+            wal.stage_truncate(group.id, ready.truncate_from)
+            if ready.truncate_from <= group.checkpoint_index:
+                self._sync_now()
+        if ready.entries:
+            wal.stage_entries(group.id, ready.entries)
+
+    def _sync_now(self) -> None:
+        """Block until what is staged is durable: a file is about to be cut below its checkpoint."""
+        self.wal.write_round()
+        self.wal.sync_job()()
+
+    def _write_log(self, group: Group, ready: Ready) -> None:
+        if ready.truncate_from:
+            group.truncations += 1
+            group.checkpoint_index = min(group.checkpoint_index, ready.truncate_from - 1)
+            group.log.truncate(ready.truncate_from)
+            group.app.truncated(ready.truncate_from)
+        if ready.entries:
+            group.log.append(ready.entries)
+
+    def _start_sync(self) -> None:
+        self._syncing.extend(self._written)
+        self._written.clear()
+        self.reactor.offload(self.wal.sync_job(), self._synced)
+
+    def _synced(self, error: BaseException | None) -> None:
+        if error is not None:
+            self._disk_failed(error)
+        if self._failed:
+            return
+        rounds = list(self._syncing)
+        self._syncing.clear()
+        self.wal.synced(max(round_.number for round_ in rounds))
+        for round_ in rounds:
+            for group, number in round_.readies:
+                group.node.stored(number)
+                group.mark_dirty()
+            for callback in round_.callbacks:
+                callback()
+        if self._written:
+            self._start_sync()
+
+    # --- what a Ready means to the rest
+
+    def _notify(self, group: Group, ready: Ready) -> None:
+        if ready.soft_state is not None:
+            self._leadership(group, ready.soft_state)
+        if ready.commit > group.commit:
+            group.commit = ready.commit
+            group.app.committed(ready.commit, group.node.commit_offset)
+            group.resolve_committed()
+        for read in ready.reads:
+            on_done = group.reads.pop(read.context, None)
+            if on_done is not None:
+                on_done(Outcome.DONE if read.index >= 0 else Outcome.UNKNOWN)
+        for wanted in ready.snapshot_wanted:
+            self._send_chunk(group, wanted)
+
+    def _leadership(self, group: Group, state: SoftState) -> None:
+        now = self.reactor.now_us()
+        for peer in self._peers.values():
+            if peer.follows.terms.get(group.id, state.term) != state.term or (
+                state.leader != peer.replica
+            ):
+                peer.stopped_following(group, now)
+            peer.stopped_leading(group)
+            if state.role is Role.LEADER:
+                self._consider(peer, group)
+        if state.role is not Role.LEADER:
+            group.abandon_waiters()
+        group.app.leadership(state)
+
+    def _consider(self, peer: Peer, group: Group) -> None:
+        configuration = group.node.configuration
+        members = (*configuration.voters, *configuration.outgoing, *configuration.learners)
+        if peer.up and peer.replica in members:
+            peer.candidates[group.id] = group
+
+    def _send_chunk(self, group: Group, wanted: SnapshotWanted) -> None:
+        meta, data, done = group.app.read_snapshot(wanted.cursor, SNAPSHOT_CHUNK_BYTES)
+        cursor = wanted.cursor
+        if wanted.index not in (0, meta.position.index):
+            meta, data, done = group.app.read_snapshot(0, SNAPSHOT_CHUNK_BYTES)
+            cursor = 0
+        group.node.snapshot_chunk(wanted.follower, meta, cursor, data, done)
+        group.mark_dirty()
+
+    def _take_chunk(self, group: Group, chunk: SnapshotInstall) -> None:
+        if group.sink is None or group.sink[0] != chunk.meta:
+            group.sink = (chunk.meta, group.app.receive_snapshot(chunk.meta))
+        sink = group.sink[1]
+        sink.write(chunk.cursor, chunk.data)
+        if chunk.done:
+            group.sink = None
+            sink.install()
+            group.truncations += 1
+            group.checkpoint_index = chunk.meta.position.index
+            self.wal.stage_reset(group.id, chunk.meta)
+
+    # --- peers
+
+    def _beat(self) -> None:
+        now = self.reactor.now_us()
+        for peer in self._peers.values():
+            peer.check(now, self.timing.election_min_us, self.groups, self._touch)
+            if peer.up:
+                beat = encode_heartbeat(peer.next_heartbeat(self.groups))
+                self.send_frame(peer.replica.node, frames.HEARTBEAT, [beat])
+        if not self._failed:
+            self.reactor.call_at(now + self.timing.heartbeat_us, self._beat)
+
+    # --- end
+
+    def _disk_failed(self, error: BaseException) -> None:
+        """A failed write or sync is final: nothing is acknowledged or sent any more."""
+        if self._failed:
+            return
+        self._failed = True
+        self._fail(error if isinstance(error, DiskFailed) else DiskFailed(str(error)))
+
+    def statistics(self) -> EngineStatistics:
+        """Counters as of now."""
+        leading = sum(1 for g in self.groups.values() if g.node.role is Role.LEADER)
+        return EngineStatistics(
+            groups=len(self.groups),
+            leading=leading,
+            passes=self._passes,
+            rounds=self._rounds,
+            frames_in=self._in,
+            frames_out=self._out,
+            unknown_group=self._unknown,
+            scheduled=self._schedule.size,
+        )

@@ -1,0 +1,124 @@
+"""The first frame in each direction of a peer connection: who we are and what we speak.
+
+A frame of u32 length and a CBOR map, at most 4 KiB. Either side closes the connection when
+the cluster differs, when there is no common protocol version, or when the node is not the
+one that was dialled.
+"""
+
+from __future__ import annotations
+
+from struct import Struct
+from typing import Any, NamedTuple
+
+import cbor2
+
+from raftlog.errors import PeerFault
+from raftlog.types import ReplicaId
+
+MAGIC = b"quorate-peer"
+PROTOCOL_MIN = 1
+PROTOCOL_MAX = 1
+HELLO_BYTES_MAX = 4096
+CONTROL, BULK = 0, 1
+"""The two lanes of a pair of brokers, one connection each."""
+
+_LENGTH = Struct(">I")
+
+
+class Hello(NamedTuple):
+    """What a broker says of itself when a peer connection begins."""
+
+    cluster_id: str
+    replica: ReplicaId
+    incarnation: int
+    """Differs after each start of the process."""
+    lane: int
+    features: int = 0
+    versions: tuple[int, int] = (PROTOCOL_MIN, PROTOCOL_MAX)
+
+
+def encode_hello(hello: Hello) -> bytes:
+    """The frame, length included."""
+    body = MAGIC + cbor2.dumps(
+        {
+            "cluster": hello.cluster_id,
+            "node": hello.replica.node,
+            "directory": hello.replica.directory,
+            "incarnation": hello.incarnation,
+            "lane": hello.lane,
+            "features": hello.features,
+            "versions": list(hello.versions),
+        }
+    )
+    return _LENGTH.pack(len(body)) + body
+
+
+def hello_bytes(prefix: bytes | memoryview) -> int:
+    """Length of the hello that follows the 4-byte `prefix`; PeerFault if it cannot be one."""
+    (length,) = _LENGTH.unpack(prefix)
+    if not len(MAGIC) < length <= HELLO_BYTES_MAX:
+        raise PeerFault("not a quorate peer: is a Kafka client configured with the peer port?")
+    return int(length)
+
+
+def decode_hello(body: bytes) -> Hello:
+    """Parse a hello frame (without its length)."""
+    if body[: len(MAGIC)] != MAGIC:
+        raise PeerFault("not a quorate peer: is a Kafka client configured with the peer port?")
+    try:
+        fields = cbor2.loads(body[len(MAGIC) :])
+        hello = _hello(fields)
+    except PeerFault:
+        raise
+    except Exception as error:
+        raise PeerFault(f"unreadable hello: {type(error).__name__}") from error
+    return hello
+
+
+def _hello(fields: dict[str, Any]) -> Hello:
+    low, high = fields["versions"]
+    node, directory = fields["node"], fields["directory"]
+    typed: list[tuple[object, type]] = [
+        (fields["cluster"], str),
+        (node, int),
+        (directory, bytes),
+        (fields["incarnation"], int),
+        (fields["lane"], int),
+        (fields["features"], int),
+        (low, int),
+        (high, int),
+    ]
+    if any(type(value) is not wanted for value, wanted in typed) or len(directory) != 16:
+        raise PeerFault("hello has a field of the wrong type")
+    return Hello(
+        cluster_id=fields["cluster"],
+        replica=ReplicaId(node, directory),
+        incarnation=fields["incarnation"],
+        lane=fields["lane"],
+        features=fields["features"],
+        versions=(low, high),
+    )
+
+
+def check_hello(mine: Hello, theirs: Hello, dialled_node: int | None) -> None:
+    """PeerFault with a sentence unless the two may talk."""
+    if theirs.cluster_id != mine.cluster_id:
+        raise PeerFault(
+            f"node {theirs.replica.node} belongs to cluster {theirs.cluster_id!r}, this one to "
+            f"{mine.cluster_id!r}: a data directory was formatted for another cluster"
+        )
+    if theirs.replica.node == mine.replica.node:
+        raise PeerFault(f"another broker uses node.id {mine.replica.node} too")
+    if dialled_node is not None and theirs.replica.node != dialled_node:
+        raise PeerFault(
+            f"dialled node {dialled_node} but node {theirs.replica.node} answered: "
+            "check the voters' addresses"
+        )
+    if theirs.lane not in (CONTROL, BULK) or (dialled_node is not None and theirs.lane != mine.lane):
+        raise PeerFault("hello names an unknown lane")
+    low, high = theirs.versions
+    if low > PROTOCOL_MAX or high < PROTOCOL_MIN:
+        raise PeerFault(
+            f"node {theirs.replica.node} speaks peer protocol {low}-{high}, "
+            f"this one {PROTOCOL_MIN}-{PROTOCOL_MAX}: upgrade one release at a time"
+        )

@@ -1,0 +1,35 @@
+"""Errors of raftlog. The type says whose fault it was; the text says what to do."""
+
+from __future__ import annotations
+
+
+class RaftError(Exception):
+    """Base of everything raftlog raises on purpose."""
+
+
+class NotLeader(RaftError):
+    """The caller asked a replica that does not lead (or does not lead *yet*: no-op uncommitted)."""
+
+
+class Overloaded(RaftError):
+    """A bound was reached (uncommitted bytes, queue): the caller may try again later."""
+
+
+class Compacted(RaftError):
+    """The entry asked for lies at or below the snapshot."""
+
+
+class CorruptLog(RaftError):
+    """Bytes on this machine's disk are not what was made durable: this replica must not vote."""
+
+
+class DiskFailed(RaftError):
+    """A write or sync failed. Fatal: the process ends, it never retries a failed fsync."""
+
+
+class PeerFault(RaftError):
+    """Another node sent something that breaks the protocol; its connection is closed."""
+
+
+class Misconfigured(RaftError):
+    """The operator's files or settings contradict each other."""

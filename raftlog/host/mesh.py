@@ -1,0 +1,240 @@
+"""Two connections per pair of brokers, control and bulk, on trio sockets.
+
+The broker with the lower node id dials, so that a pair never has two of a lane for long. A
+peer counts as connected when both lanes are; when either breaks both are closed.
+"""
+
+from __future__ import annotations
+
+import socket
+from dataclasses import dataclass, field
+from functools import partial
+from typing import NamedTuple
+
+import structlog
+import trio
+from trio.lowlevel import wait_readable
+
+from raftlog.codec import frame_bytes
+from raftlog.engine import Engine
+from raftlog.engine.handshake import (
+    BULK,
+    CONTROL,
+    Hello,
+    check_hello,
+    decode_hello,
+    encode_hello,
+    hello_bytes,
+)
+from raftlog.errors import PeerFault
+from raftlog.host.stream import Stream
+from raftlog.types import Buffer, ReplicaId
+
+log = structlog.get_logger()
+
+DIAL_BACKOFF_MIN_S = 0.05
+DIAL_BACKOFF_MAX_S = 1.0
+HANDSHAKE_TIMEOUT_S = 5.0
+
+
+class PeerAddress(NamedTuple):
+    """Where a node's peer listener is."""
+
+    host: str
+    port: int
+
+
+@dataclass(slots=True)
+class _Link:
+    """The lanes to one node."""
+
+    replica: ReplicaId
+    incarnation: int
+    lanes: dict[int, Stream] = field(default_factory=dict)
+    up: bool = False
+
+
+class Mesh:
+    """Implements `engine.Transport`. `run` serves the listener and keeps dialling."""
+
+    def __init__(
+        self,
+        me: Hello,
+        listener: socket.socket,
+        *,
+        max_frame_bytes: int,
+        max_pending_bytes: int,
+    ) -> None:
+        self._me = me
+        self._listener = listener
+        self._max_frame_bytes = max_frame_bytes
+        self._max_pending_bytes = max_pending_bytes
+        self._links: dict[int, _Link] = {}
+        self._dialling: dict[int, PeerAddress] = {}
+        self._nursery: trio.Nursery | None = None
+        self.engine: Engine | None = None
+        """Set before `run`."""
+
+    # --- Transport
+
+    def send(self, node: int, buffers: list[Buffer], *, bulk: bool) -> None:
+        """Write frames to a connected peer; dropped when it is not."""
+        link = self._links.get(node)
+        if link is not None and link.up:
+            link.lanes[BULK if bulk else CONTROL].write(buffers)
+
+    # --- who to talk to
+
+    def set_peers(self, addresses: dict[int, PeerAddress]) -> None:
+        """Dial these nodes (those with a higher id than ours) from now on."""
+        for node, address in addresses.items():
+            known = node in self._dialling
+            self._dialling[node] = address
+            if node > self._me.replica.node and not known and self._nursery is not None:
+                self._start_dialling(node)
+
+    def _start_dialling(self, node: int) -> None:
+        assert self._nursery is not None
+        for lane in (CONTROL, BULK):
+            self._nursery.start_soon(self._dial_for_ever, node, lane)
+
+    def connected(self) -> list[int]:
+        """Nodes with both lanes up."""
+        return sorted(node for node, link in self._links.items() if link.up)
+
+    async def run(self) -> None:
+        """Accept and dial until cancelled."""
+        self._listener.setblocking(False)
+        async with trio.open_nursery() as self._nursery:
+            for node in sorted(self._dialling):
+                if node > self._me.replica.node:
+                    self._start_dialling(node)
+            while True:
+                await wait_readable(self._listener)
+                try:
+                    sock, _ = self._listener.accept()
+                except OSError as error:
+                    log.warning("peer accept failed", error=str(error))
+                    await trio.sleep(DIAL_BACKOFF_MIN_S)
+                    continue
+                self._nursery.start_soon(self._serve, sock, None, CONTROL)
+
+    async def _dial_for_ever(self, node: int, lane: int) -> None:
+        backoff = DIAL_BACKOFF_MIN_S
+        while True:
+            sock = await self._dial(self._dialling[node])
+            if sock is not None and await self._serve(sock, node, lane):
+                backoff = DIAL_BACKOFF_MIN_S
+            await trio.sleep(backoff)
+            backoff = min(backoff * 2, DIAL_BACKOFF_MAX_S)
+
+    async def _dial(self, address: PeerAddress) -> socket.socket | None:
+        try:
+            with trio.fail_after(HANDSHAKE_TIMEOUT_S):
+                stream = await trio.open_tcp_stream(address.host, address.port)
+        except (OSError, trio.TooSlowError):
+            return None
+        # take the plain socket out of trio's wrapper: the Stream does its own waiting
+        plain = socket.socket(fileno=stream.socket.detach())
+        plain.setblocking(False)
+        return plain
+
+    # --- one connection
+
+    async def _serve(self, sock: socket.socket, node: int | None, lane: int) -> bool:
+        """Handshake, then frames until the connection ends; True if it had been established."""
+        sock.setblocking(False)
+        try:
+            with trio.fail_after(HANDSHAKE_TIMEOUT_S):
+                theirs = await self._handshake(sock, node, lane)
+        except (OSError, trio.TooSlowError, PeerFault) as error:
+            sock.close()
+            if isinstance(error, PeerFault):
+                log.warning("peer refused", error=str(error), dialled=node)
+            return False
+        stream = Stream(sock, max_pending_bytes=self._max_pending_bytes)
+        self._established(theirs, stream)
+        try:
+            await stream.run(partial(self._consume, theirs.replica, stream))
+        finally:
+            self._ended(theirs.replica.node, stream)
+        return True
+
+    async def _handshake(self, sock: socket.socket, node: int | None, lane: int) -> Hello:
+        if node is not None:
+            mine = self._me._replace(lane=lane)
+            sock.sendall(encode_hello(mine))
+            theirs = await _read_hello(sock)
+        else:
+            theirs = await _read_hello(sock)
+            mine = self._me._replace(lane=theirs.lane)
+        check_hello(mine, theirs, node)
+        if node is None:
+            sock.sendall(encode_hello(mine))
+        return theirs
+
+    def _established(self, theirs: Hello, stream: Stream) -> None:
+        node = theirs.replica.node
+        link = self._links.get(node)
+        if link is None or (link.replica, link.incarnation) != (theirs.replica, theirs.incarnation):
+            if link is not None:
+                self._take_down(link)
+            link = self._links[node] = _Link(theirs.replica, theirs.incarnation)
+        old = link.lanes.get(theirs.lane)
+        if old is not None:
+            self._take_down(link)
+        link.lanes[theirs.lane] = stream
+        if len(link.lanes) == 2 and not link.up:
+            link.up = True
+            log.info("peer connected", peer=node)
+            assert self.engine is not None
+            self.engine.peer_connected(link.replica)
+
+    def _ended(self, node: int, stream: Stream) -> None:
+        link = self._links.get(node)
+        if link is not None and stream in link.lanes.values():
+            self._take_down(link)
+
+    def _take_down(self, link: _Link) -> None:
+        lanes = list(link.lanes.values())
+        link.lanes.clear()
+        for stream in lanes:
+            stream.close()
+        if link.up:
+            link.up = False
+            log.info("peer disconnected", peer=link.replica.node)
+            assert self.engine is not None
+            self.engine.peer_disconnected(link.replica)
+
+    def _consume(self, replica: ReplicaId, stream: Stream, view: memoryview) -> tuple[int, int]:
+        """Hand every whole frame to the engine."""
+        assert self.engine is not None
+        position, end = 0, len(view)
+        try:
+            while end - position >= 4:
+                size = frame_bytes(view[position : position + 4], self._max_frame_bytes)
+                if end - position - 4 < size:
+                    return position, size + 4
+                self.engine.receive(replica, view[position + 4 : position + 4 + size])
+                position += 4 + size
+        except PeerFault as error:
+            log.error("peer sent a bad frame", peer=replica.node, error=str(error))
+            stream.close()
+            return end, 0
+        return position, 0
+
+
+async def _read_hello(sock: socket.socket) -> Hello:
+    prefix = await _read_exactly(sock, 4)
+    return decode_hello(await _read_exactly(sock, hello_bytes(prefix)))
+
+
+async def _read_exactly(sock: socket.socket, count: int) -> bytes:
+    data = b""
+    while len(data) < count:
+        await wait_readable(sock)
+        more = sock.recv(count - len(data))
+        if not more:
+            raise ConnectionResetError("closed during the handshake")
+        data += more
+    return data

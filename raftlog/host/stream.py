@@ -1,0 +1,179 @@
+"""A non-blocking socket with a framed reader and an ordered, inline writer.
+
+Reading: all streams of a process share one receive buffer, because whatever is received is
+handled before the next await. Only the rest of an incomplete frame is kept, in a buffer of
+that frame's size, into which the socket is then read directly.
+
+Writing: `write` sends at once what the socket takes; a task waits only when it is full.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from itertools import islice
+
+import trio
+from trio.lowlevel import wait_readable, wait_writable
+
+from raftlog.host.reactor import Wake
+from raftlog.types import Buffer
+
+RECEIVE_BYTES = 256 * 1024
+_IOV_MAX = 1000
+_SMALL = 4096
+_received = memoryview(bytearray(RECEIVE_BYTES))
+
+Consume = Callable[[memoryview], tuple[int, int]]
+"""Handles the whole frames at the start of a view: (bytes consumed, bytes the next frame needs,
+0 if unknown). Consuming nothing of a whole frame means: paused, offer it again on resume."""
+
+
+class Stream:
+    """Owns `sock`; `run` it in a nursery, it returns when the connection is over."""
+
+    def __init__(self, sock: socket.socket, *, max_pending_bytes: int) -> None:
+        sock.setblocking(False)
+        if sock.family != socket.AF_UNIX:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._sock = sock
+        self._out: list[Buffer] = []
+        self._blocked = False
+        self._wake = Wake()
+        self._resume = Wake()
+        self._paused = False
+        self._scope = trio.CancelScope()
+        self.pending_bytes = 0
+        """Bytes queued and not yet taken by the kernel."""
+        self._max_pending_bytes = max_pending_bytes
+        self.closed = False
+
+    # --- writing
+
+    def write(self, buffers: list[Buffer]) -> bool:
+        """Send in order; False (and the connection closes) when the peer reads too slowly."""
+        if self.closed:
+            return False
+        self._out += buffers
+        if self._blocked:
+            self.pending_bytes += sum(map(len, buffers))
+            if self.pending_bytes > self._max_pending_bytes:
+                self.close()
+                return False
+            return True
+        try:
+            self._send()
+        except BlockingIOError:
+            self._blocked = True
+            self.pending_bytes = sum(map(len, self._out))
+            self._wake.set()
+        except OSError:
+            self.close()
+        return True
+
+    def _send(self) -> None:
+        out = self._out
+        while out:
+            batch = out if len(out) <= _IOV_MAX else list(islice(out, _IOV_MAX))
+            self._drop(self._sock.sendmsg(batch))
+
+    def _drop(self, sent: int) -> None:
+        """Forget the first `sent` bytes of the queue."""
+        out = self._out
+        for position, buffer in enumerate(out):
+            if sent < len(buffer):
+                out[position] = memoryview(buffer)[sent:]
+                del out[:position]
+                return
+            sent -= len(buffer)
+        out.clear()
+
+    async def _drain(self) -> None:
+        while True:
+            await self._wake.wait()
+            while self._out:
+                try:
+                    self._send()
+                except BlockingIOError:
+                    self.pending_bytes = sum(map(len, self._out))
+                    await wait_writable(self._sock)
+            self.pending_bytes = 0
+            self._blocked = False
+
+    # --- reading
+
+    def pause(self) -> None:
+        """Stop reading after the frame at hand."""
+        self._paused = True
+
+    def resume(self) -> None:
+        """Read on."""
+        if self._paused:
+            self._paused = False
+            self._resume.set()
+
+    async def _read(self, consume: Consume) -> None:
+        sock = self._sock
+        while True:
+            await wait_readable(sock)
+            count = sock.recv_into(_received)
+            if not count:
+                return
+            view = _received[:count]
+            consumed, needed = consume(view)
+            if consumed == count:
+                while self._paused:
+                    await self._resume.wait()
+                continue
+            if not await self._read_rest(consume, view[consumed:], needed):
+                return
+
+    async def _read_rest(self, consume: Consume, rest: memoryview, needed: int) -> bool:
+        """Keep `rest` until its frame is whole and handled; False at the end of the stream."""
+        while True:
+            have = len(rest)
+            held = memoryview(bytearray(max(needed, have, _SMALL)))
+            held[:have] = rest
+            while have < needed or not needed:
+                if self._paused:
+                    break
+                await wait_readable(self._sock)
+                count = self._sock.recv_into(held[have:])
+                if not count:
+                    return False
+                have += count
+                if not needed:
+                    break
+            while self._paused:
+                await self._resume.wait()
+            consumed, needed = consume(held[:have])
+            if consumed == have:
+                return True
+            rest = held[consumed:have]
+
+    async def run(self, consume: Consume) -> None:
+        """Read and write until either side closes. Exceptions of `consume` pass through."""
+        try:
+            with self._scope:
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(self._drain_until_broken)
+                    try:
+                        await self._read(consume)
+                    except OSError:
+                        pass  # the peer went away: the same as an end of stream
+                    nursery.cancel_scope.cancel()
+        finally:
+            self.close()
+            self._sock.close()
+
+    async def _drain_until_broken(self) -> None:
+        try:
+            await self._drain()
+        except OSError:
+            self.close()
+
+    def close(self) -> None:
+        """End the connection; what is queued is dropped."""
+        self.closed = True
+        self._out.clear()
+        self._scope.cancel()
