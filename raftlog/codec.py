@@ -19,6 +19,7 @@ from struct import Struct
 from struct import error as StructError
 from typing import Final, NoReturn
 
+from raftlog.core.membership import configuration_from_peer, encode_configuration
 from raftlog.errors import PeerFault
 from raftlog.framing import HEADER_BYTES, PREFIX, PREFIX_BYTES
 from raftlog.messages import (
@@ -36,20 +37,15 @@ from raftlog.messages import (
 from raftlog.types import (
     MAX_TERM,
     Buffer,
-    Configuration,
     Entry,
     EntryKind,
     LogPosition,
-    ReplicaId,
     SnapshotMeta,
 )
 
 VERSION: Final = 1
 MAX_ENTRIES: Final = 65_536
 """Entries in one append."""
-MAX_REPLICAS: Final = 255
-"""Replicas in one role of a configuration."""
-DIRECTORY_BYTES: Final = 16
 
 (
     _VOTE_REQUEST,
@@ -70,12 +66,10 @@ _APPEND_REQUEST_BODY = Struct(_HEAD + "IQIQI")
 _APPEND_REPLY_BODY = Struct(_HEAD + "IBQQI")
 _HEARTBEAT_BODY = Struct(_HEAD + "IQQ")
 _HEARTBEAT_REPLY_BODY = Struct(_HEAD + "IQQ")
-_SNAPSHOT_CHUNK_BODY = Struct(_HEAD + "IQIQQBBBB")
+_SNAPSHOT_CHUNK_BODY = Struct(_HEAD + "IQIQQBI")
 _SNAPSHOT_REPLY_BODY = Struct(_HEAD + "IQQB")
 _TIMEOUT_NOW_BODY = Struct(_HEAD + "I")
 _ENTRY = Struct(">IBQII")  # term, kind, base, span, payload length
-_REPLICA = Struct(">I16s")
-_COUNTS = Struct(">BBB")
 
 _FRAMED_APPEND = Struct(">I" + _APPEND_REQUEST_BODY.format[1:])
 _FRAMED_APPEND_ONE = Struct(_FRAMED_APPEND.format + _ENTRY.format[1:])
@@ -111,31 +105,6 @@ def decode(frame: Buffer) -> tuple[int, Message]:
         return decoder(view)
     except StructError as error:
         raise PeerFault(f"message type {view[1]} is cut short: {error}") from error
-
-
-def encode_configuration(configuration: Configuration) -> bytes:
-    """The payload of a CONFIG entry: three counts, then (node, directory) of each replica."""
-    lists = (configuration.voters, configuration.outgoing, configuration.learners)
-    parts = [_COUNTS.pack(*map(len, lists))]
-    for replicas in lists:
-        for node, directory in replicas:
-            if len(directory) != DIRECTORY_BYTES:
-                raise ValueError(f"directory id of node {node} has {len(directory)} bytes, not 16")
-            parts.append(_REPLICA.pack(node, directory))
-    return b"".join(parts)
-
-
-def decode_configuration(payload: Buffer) -> Configuration:
-    """The inverse of `encode_configuration`; PeerFault when malformed."""
-    view = memoryview(payload)
-    try:
-        counts = _COUNTS.unpack_from(view)
-        configuration, end = _replicas(view, _COUNTS.size, counts)
-    except StructError as error:
-        raise PeerFault(f"configuration is cut short: {error}") from error
-    if end != len(view):
-        raise PeerFault(f"{len(view) - end} bytes after a configuration")
-    return configuration
 
 
 # ----------------------------------------------------------------------------------- encoding
@@ -198,10 +167,10 @@ def _snapshot_chunk(group: int, message: SnapshotChunk) -> list[Buffer]:
         offset,
         cursor,
         done,
-        *configuration[: _COUNTS.size],
+        len(configuration),
     )
-    size = len(head) + len(configuration) - _COUNTS.size + len(data)
-    return [PREFIX.pack(size) + head + configuration[_COUNTS.size :], data]
+    size = len(head) + len(configuration) + len(data)
+    return [PREFIX.pack(size) + head + configuration, data]
 
 
 def _fixed(type_byte: int, body: Struct) -> Callable[[int, tuple[int, ...]], list[Buffer]]:
@@ -304,10 +273,14 @@ def _read_vote_reply(view: memoryview) -> tuple[int, Message]:
 
 def _read_snapshot_chunk(view: memoryview) -> tuple[int, Message]:
     fields = _SNAPSHOT_CHUNK_BODY.unpack_from(view)
-    group, term, index, position_term, offset, cursor, done = fields[2:9]
+    group, term, index, position_term, offset, cursor, done, size = fields[2:]
     if term > MAX_TERM or position_term > term:
         _bad_term(max(term, position_term))
-    configuration, end = _replicas(view, _SNAPSHOT_CHUNK_BODY.size, fields[9:])
+    start = _SNAPSHOT_CHUNK_BODY.size
+    end = start + size
+    if end > len(view):
+        raise PeerFault(f"snapshot announces a configuration of {size} bytes beyond the frame")
+    configuration = configuration_from_peer(index, bytes(view[start:end]))
     meta = SnapshotMeta(LogPosition(index, position_term, offset), configuration)
     return group, SnapshotChunk(term, meta, cursor, bytes(view[end:]), _flag(done))
 
@@ -343,20 +316,6 @@ def _exact(view: memoryview, body: Struct) -> tuple[int, tuple[int, ...]]:
     if fields[0] > MAX_TERM:
         _bad_term(fields[0])
     return group, tuple(fields)
-
-
-def _replicas(
-    view: memoryview, position: int, counts: tuple[int, ...]
-) -> tuple[Configuration, int]:
-    """The replicas that begin at `position`, and where they end."""
-    lists = []
-    for count in counts:
-        end = position + count * _REPLICA.size
-        if end > len(view):
-            raise PeerFault(f"configuration announces {count} replicas beyond the frame's end")
-        lists.append(tuple(ReplicaId(*r) for r in _REPLICA.iter_unpack(view[position:end])))
-        position = end
-    return Configuration(*lists), position
 
 
 def _flag(value: int) -> bool:

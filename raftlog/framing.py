@@ -15,15 +15,13 @@ from raftlog.types import Buffer
 
 PREFIX: Final = Struct(">I")
 PREFIX_BYTES: Final = 4
-HEADER_BYTES: Final = 10
-"""Version, message type and group: the shortest frame there can be."""
+HEADER_BYTES: Final = 2
+"""Version and type: the shortest frame there can be."""
 MAX_FRAME_BYTES: Final = 256 * 1024 * 1024
 """Default bound on one frame; a transport should set a lower one from its largest append."""
 
 
-def frame_bytes(
-    prefix: Buffer, offset: int = 0, *, max_frame_bytes: int = MAX_FRAME_BYTES
-) -> int:
+def frame_bytes(prefix: Buffer, offset: int = 0, *, max_frame_bytes: int = MAX_FRAME_BYTES) -> int:
     """How many bytes follow the 4-byte prefix at `offset`; PeerFault when not allowed."""
     length: int = PREFIX.unpack_from(prefix, offset)[0]
     if not HEADER_BYTES <= length <= max_frame_bytes:

@@ -52,7 +52,7 @@ class AppendReply(NamedTuple):
 
     term: int
     accepted: bool
-    index: int
+    index: int  # type: ignore[assignment]  # takes the name of tuple.index
     hint_index: int = 0
     hint_term: int = 0
 
@@ -90,7 +90,7 @@ class SnapshotReply(NamedTuple):
     """`cursor` is the next byte wanted; `installed` when the whole snapshot is durable in place."""
 
     term: int
-    index: int
+    index: int  # type: ignore[assignment]  # takes the name of tuple.index
     """The snapshot's index, so that a late reply to another snapshot is told apart."""
     cursor: int
     installed: bool

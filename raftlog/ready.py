@@ -23,7 +23,7 @@ class ReadState(NamedTuple):
     """A linearizable read may be served once `index` is applied; `index` < 0: ask again."""
 
     context: int
-    index: int
+    index: int  # type: ignore[assignment]  # takes the name of tuple.index
 
 
 class SoftState(NamedTuple):
@@ -40,7 +40,7 @@ class SnapshotWanted(NamedTuple):
     and answers with `node.snapshot_chunk(...)`."""
 
     follower: ReplicaId
-    index: int
+    index: int  # type: ignore[assignment]  # takes the name of tuple.index
     """The snapshot being sent; 0: start the newest one."""
     cursor: int
 

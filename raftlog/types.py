@@ -58,7 +58,7 @@ class Entry(NamedTuple):
     `base` on. Offsets are dense: `base` equals the previous entry's `base + span`.
     """
 
-    index: int
+    index: int  # type: ignore[assignment]  # takes the name of tuple.index
     term: int
     kind: EntryKind
     base: int
@@ -82,7 +82,7 @@ class HardState(NamedTuple):
 class LogPosition(NamedTuple):
     """A point between two entries: everything up to and including `index` lies before it."""
 
-    index: int
+    index: int  # type: ignore[assignment]  # takes the name of tuple.index
     term: int
     offset: int
     """The next offset after `index`."""

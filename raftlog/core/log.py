@@ -16,7 +16,7 @@ from collections import deque
 
 from raftlog.errors import Compacted, CorruptLog
 from raftlog.storage import LogReader
-from raftlog.types import Entry, LogPosition
+from raftlog.types import Entry, EntryKind, LogPosition
 
 MAX_APPEND_ENTRIES = 1024
 """Entries of one append, however small they are."""
@@ -107,7 +107,9 @@ class Log:
         findConflictByTerm); terms never fall along a log, so it bisects.
         """
         low, high = self.start.index, min(index, self.last_index)
-        if high <= low or self.term(low) > term:
+        if high < low:
+            return high, 0
+        if self.start.term > term:
             return low, self.start.term
         while low < high:
             middle = (low + high + 1) // 2
@@ -201,10 +203,8 @@ class Log:
     def _end_offset(self, index: int) -> int:
         if index == self.commit:
             return self.commit_offset
-        if index == self.last_index and not self._open:
-            known = self._reader.last()
-            if known.index == index:
-                return known.offset
+        if index == self.start.index:
+            return self.start.offset
         return self._reader.end_offset(index)
 
 
@@ -220,7 +220,7 @@ def check_chain(previous: LogPosition, entries: tuple[Entry, ...]) -> str:
             return f"entry {index} has term {entry.term} after {term}"
         if end >= 0 and entry.base != end:
             return f"entry {index} starts at offset {entry.base} where {end} was due"
-        if entry.span < 0 or (entry.span and entry.kind != 0):
+        if entry.span < 0 or (entry.span and entry.kind != EntryKind.DATA):
             return f"entry {index} of kind {entry.kind} spans {entry.span} offsets"
         term = entry.term
         end = entry.base + entry.span

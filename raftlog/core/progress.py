@@ -1,8 +1,8 @@
 """What a leader knows of one follower, and how much it may send (etcd's three states).
 
-    PROBE      where the logs meet is not known: one append at a time
-    REPLICATE  it is known: appends are pipelined, `next` runs ahead of the acks
-    SNAPSHOT   the follower needs entries that are gone: chunks, no appends
+PROBE      where the logs meet is not known: one append at a time
+REPLICATE  it is known: appends are pipelined, `next` runs ahead of the acks
+SNAPSHOT   the follower needs entries that are gone: chunks, no appends
 """
 
 from __future__ import annotations

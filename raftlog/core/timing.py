@@ -42,8 +42,8 @@ class Timing(NamedTuple):
             raise Misconfigured("lease_reads is not available; leave it off to use ReadIndex")
         if not 0 < self.heartbeat_us < self.election_min_us <= self.election_max_us:
             raise Misconfigured(
-                "raft times must satisfy 0 < heartbeat_us < election_min_us <= election_max_us, got "
-                f"{self.heartbeat_us}, {self.election_min_us}, {self.election_max_us}"
+                "raft times must satisfy 0 < heartbeat_us < election_min_us <= election_max_us, "
+                f"got {self.heartbeat_us}, {self.election_min_us}, {self.election_max_us}"
             )
         for name in self._fields[3:7]:
             if getattr(self, name) < 1:

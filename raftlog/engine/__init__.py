@@ -16,6 +16,8 @@ Start reading at `engine.Engine.flush`, then `heartbeats` (coalesced heartbeats)
 (how the WAL's parts are retired). An embedder implements `group.Application`.
 """
 
+from __future__ import annotations
+
 from raftlog.engine.engine import Engine, EngineStatistics
 from raftlog.engine.group import Application, Group, Outcome
 from raftlog.engine.transport import Transport

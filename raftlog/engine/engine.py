@@ -78,7 +78,7 @@ class Engine:
         self._written: list[_Round] = []
         self._durable_callbacks: list[Callable[[], None]] = []
         self._outgoing: dict[tuple[int, bool], list[Buffer]] = {}
-        self._parts = PartKeeper(self)
+        self._parts = PartKeeper(wal, reactor, self.groups, self.after_durable, self._disk_failed)
         self._passes = self._rounds = self._in = self._out = self._unknown = 0
         reactor.call_at(reactor.now_us() + timing.heartbeat_us, self._beat)
 
@@ -187,6 +187,8 @@ class Engine:
         self._queue(node, [frames.header(kind, body), *body], bulk=False)
 
     def _queue(self, node: int, buffers: list[Buffer], *, bulk: bool) -> None:
+        if self._failed:
+            return
         queue = self._outgoing.get((node, bulk))
         if queue is None:
             self._outgoing[(node, bulk)] = buffers
@@ -308,6 +310,7 @@ class Engine:
             group.app.truncated(ready.truncate_from)
         if ready.entries:
             group.log.append(ready.entries)
+            group.app.appended(ready.entries)
 
     def _start_sync(self) -> None:
         self._syncing.extend(self._written)
@@ -334,12 +337,12 @@ class Engine:
     # --- what a Ready means to the rest
 
     def _notify(self, group: Group, ready: Ready) -> None:
-        if ready.soft_state is not None:
-            self._leadership(group, ready.soft_state)
         if ready.commit > group.commit:
             group.commit = ready.commit
             group.app.committed(ready.commit, group.node.commit_offset)
             group.resolve_committed()
+        if ready.soft_state is not None:
+            self._leadership(group, ready.soft_state)
         for read in ready.reads:
             on_done = group.reads.pop(read.context, None)
             if on_done is not None:
@@ -391,16 +394,34 @@ class Engine:
     # --- peers
 
     def _beat(self) -> None:
+        if self._failed:
+            return
         now = self.reactor.now_us()
         for peer in self._peers.values():
             peer.check(now, self.timing.election_min_us, self.groups, self._touch)
             if peer.up:
                 beat = encode_heartbeat(peer.next_heartbeat(self.groups))
                 self.send_frame(peer.replica.node, frames.HEARTBEAT, [beat])
-        if not self._failed:
-            self.reactor.call_at(now + self.timing.heartbeat_us, self._beat)
+        self.reactor.call_at(now + self.timing.heartbeat_us, self._beat)
 
     # --- end
+
+    def best_successor(self, group: Group) -> ReplicaId | None:
+        """The connected voter that matches most of the group's log; None if there is none."""
+        best: tuple[int, ReplicaId] | None = None
+        for replica, progress in group.node.progress.items():
+            peer = self._peers.get(replica.node)
+            if replica == self.me or peer is None or not peer.up or peer.replica != replica:
+                continue
+            if replica in group.node.configuration.voters and (
+                best is None or progress.match > best[0]
+            ):
+                best = (progress.match, replica)
+        return None if best is None else best[1]
+
+    def stop(self) -> None:
+        """Decide and send nothing more; what was promised stays kept."""
+        self._failed = True
 
     def _disk_failed(self, error: BaseException) -> None:
         """A failed write or sync is final: nothing is acknowledged or sent any more."""

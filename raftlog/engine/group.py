@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from enum import Enum
 from typing import Protocol
 
@@ -25,7 +25,7 @@ class Outcome(Enum):
 class SnapshotSink(Protocol):
     """A snapshot being received; see `Application.receive_snapshot`."""
 
-    def write(self, cursor: int, data: bytes) -> None:
+    def write(self, cursor: int, data: bytes) -> object:
         """Store `data` at byte `cursor` of the stream."""
 
     def install(self) -> None:
@@ -40,6 +40,9 @@ class Application(Protocol):
 
     def leadership(self, state: SoftState) -> None:
         """Role, term, leader or confirmation changed."""
+
+    def appended(self, entries: Sequence[Entry]) -> None:
+        """These entries were written to the log: neither durable nor committed yet."""
 
     def truncated(self, first: int) -> None:
         """Log entries from `first` on are gone (they were never committed)."""
@@ -72,7 +75,12 @@ class Group:
     )
 
     def __init__(
-        self, group_id: int, node: Node, log: GroupLog, app: Application, mark: Callable[[Group], None]
+        self,
+        group_id: int,
+        node: Node,
+        log: GroupLog,
+        app: Application,
+        mark: Callable[[Group], None],
     ) -> None:
         self.id = group_id
         self.node = node

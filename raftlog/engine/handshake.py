@@ -114,7 +114,9 @@ def check_hello(mine: Hello, theirs: Hello, dialled_node: int | None) -> None:
             f"dialled node {dialled_node} but node {theirs.replica.node} answered: "
             "check the voters' addresses"
         )
-    if theirs.lane not in (CONTROL, BULK) or (dialled_node is not None and theirs.lane != mine.lane):
+    if theirs.lane not in (CONTROL, BULK) or (
+        dialled_node is not None and theirs.lane != mine.lane
+    ):
         raise PeerFault("hello names an unknown lane")
     low, high = theirs.versions
     if low > PROTOCOL_MAX or high < PROTOCOL_MIN:

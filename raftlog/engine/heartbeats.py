@@ -70,15 +70,13 @@ class CoveredSet:
         return groups
 
 
-
-
 class PeerHeartbeat(NamedTuple):
     """What the sender vouches for: the set after `added` and `removed` were applied."""
 
     sequence: int
     fresh: bool
     """The follower forgets what it held before applying `added`."""
-    count: int
+    count: int  # type: ignore[assignment]  # takes the name of tuple.count
     digest: int
     added: list[tuple[int, int]]
     """(group, term)"""

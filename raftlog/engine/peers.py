@@ -64,9 +64,7 @@ class Peer:
         self.sequence += 1
         fresh = self.sequence == self.fresh_from
         leads = self.leads
-        return PeerHeartbeat(
-            self.sequence, fresh, len(leads.terms), leads.digest, added, removed
-        )
+        return PeerHeartbeat(self.sequence, fresh, len(leads.terms), leads.digest, added, removed)
 
     def answered(
         self, sequence: int, agrees: bool, refused: list[int], groups: dict[int, Group], now: int

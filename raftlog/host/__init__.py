@@ -9,6 +9,8 @@ Start with `reactor.TrioReactor`, then `stream.Stream` (a framed, buffered socke
 `mesh.Mesh` (two connections per pair of brokers).
 """
 
+from __future__ import annotations
+
 from raftlog.host.mesh import Mesh, PeerAddress
 from raftlog.host.reactor import TrioReactor
 from raftlog.host.stream import Stream

@@ -9,14 +9,12 @@ from __future__ import annotations
 import socket
 from dataclasses import dataclass, field
 from functools import partial
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import structlog
 import trio
 from trio.lowlevel import wait_readable
 
-from raftlog.codec import frame_bytes
-from raftlog.engine import Engine
 from raftlog.engine.handshake import (
     BULK,
     CONTROL,
@@ -27,6 +25,7 @@ from raftlog.engine.handshake import (
     hello_bytes,
 )
 from raftlog.errors import PeerFault
+from raftlog.framing import frame_bytes
 from raftlog.host.stream import Stream
 from raftlog.types import Buffer, ReplicaId
 
@@ -35,6 +34,19 @@ log = structlog.get_logger()
 DIAL_BACKOFF_MIN_S = 0.05
 DIAL_BACKOFF_MAX_S = 1.0
 HANDSHAKE_TIMEOUT_S = 5.0
+
+
+class PeerEvents(Protocol):
+    """Whom the mesh tells what happens."""
+
+    def peer_connected(self, replica: ReplicaId) -> None:
+        """Both lanes to `replica` are up."""
+
+    def peer_disconnected(self, replica: ReplicaId) -> None:
+        """At least one of them is gone."""
+
+    def receive(self, replica: ReplicaId, frame: memoryview) -> None:
+        """One whole frame; PeerFault closes the connection."""
 
 
 class PeerAddress(NamedTuple):
@@ -72,8 +84,8 @@ class Mesh:
         self._links: dict[int, _Link] = {}
         self._dialling: dict[int, PeerAddress] = {}
         self._nursery: trio.Nursery | None = None
-        self.engine: Engine | None = None
-        """Set before `run`."""
+        self.events: PeerEvents
+        """To be set before `run`."""
 
     # --- Transport
 
@@ -187,8 +199,7 @@ class Mesh:
         if len(link.lanes) == 2 and not link.up:
             link.up = True
             log.info("peer connected", peer=node)
-            assert self.engine is not None
-            self.engine.peer_connected(link.replica)
+            self.events.peer_connected(link.replica)
 
     def _ended(self, node: int, stream: Stream) -> None:
         link = self._links.get(node)
@@ -203,19 +214,17 @@ class Mesh:
         if link.up:
             link.up = False
             log.info("peer disconnected", peer=link.replica.node)
-            assert self.engine is not None
-            self.engine.peer_disconnected(link.replica)
+            self.events.peer_disconnected(link.replica)
 
     def _consume(self, replica: ReplicaId, stream: Stream, view: memoryview) -> tuple[int, int]:
         """Hand every whole frame to the engine."""
-        assert self.engine is not None
         position, end = 0, len(view)
         try:
             while end - position >= 4:
-                size = frame_bytes(view[position : position + 4], self._max_frame_bytes)
+                size = frame_bytes(view, position, max_frame_bytes=self._max_frame_bytes)
                 if end - position - 4 < size:
                     return position, size + 4
-                self.engine.receive(replica, view[position + 4 : position + 4 + size])
+                self.events.receive(replica, view[position + 4 : position + 4 + size])
                 position += 4 + size
         except PeerFault as error:
             log.error("peer sent a bad frame", peer=replica.node, error=str(error))

@@ -79,7 +79,7 @@ class _Lane:
             job, done = item
             try:
                 job()
-            except BaseException as error:  # noqa: BLE001 - handed to the loop, which decides
+            except BaseException as error:
                 self.results.append((done, error))
             else:
                 self.results.append((done, None))
@@ -142,9 +142,7 @@ class TrioReactor:
         """Run `job` on a storage thread, then `done` on the loop."""
         self._lanes[background].jobs.put((job, done))
 
-    async def run(
-        self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
-    ) -> None:
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Serve until cancelled; callbacks' exceptions end it."""
         try:
             async with trio.open_nursery() as nursery:

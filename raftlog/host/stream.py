@@ -32,7 +32,14 @@ Consume = Callable[[memoryview], tuple[int, int]]
 class Stream:
     """Owns `sock`; `run` it in a nursery, it returns when the connection is over."""
 
-    def __init__(self, sock: socket.socket, *, max_pending_bytes: int) -> None:
+    def __init__(
+        self,
+        sock: socket.socket,
+        *,
+        max_pending_bytes: int,
+        on_sent: Callable[[int], None] | None = None,
+    ) -> None:
+        """`on_sent(bytes)` is called as the kernel takes what was written."""
         sock.setblocking(False)
         if sock.family != socket.AF_UNIX:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -47,6 +54,7 @@ class Stream:
         """Bytes queued and not yet taken by the kernel."""
         self._max_pending_bytes = max_pending_bytes
         self.closed = False
+        self._on_sent = on_sent
 
     # --- writing
 
@@ -75,7 +83,10 @@ class Stream:
         out = self._out
         while out:
             batch = out if len(out) <= _IOV_MAX else list(islice(out, _IOV_MAX))
-            self._drop(self._sock.sendmsg(batch))
+            sent = self._sock.sendmsg(batch)
+            self._drop(sent)
+            if self._on_sent is not None:
+                self._on_sent(sent)
 
     def _drop(self, sent: int) -> None:
         """Forget the first `sent` bytes of the queue."""

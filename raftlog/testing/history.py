@@ -6,6 +6,7 @@ contradicts one of them breaks Raft's safety (paper, figure 3), whichever replic
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from typing import NamedTuple
 from zlib import crc32
@@ -47,8 +48,10 @@ class History:
         self.facts: dict[tuple[int, int], Fact] = {}
         self.committed: list[Committed] = [Committed(0, 0)]
         """By index; position 0 is the birth of the group."""
+        self._commit_terms = [0]
+        """By index: the term of the leader that committed it."""
         self.digests: dict[int, tuple[int, int]] = {0: (0, 0)}
-        """Applied index -> (state digest, next offset), as the first replica to get there saw it."""
+        """Applied index -> (state digest, next offset), as the first to get there saw it."""
 
     def elected(self, term: int, replica: ReplicaId, incarnation: int) -> bool:
         """Note a leader; True when it is new. At most one per term (Raft: election safety)."""
@@ -77,9 +80,7 @@ class History:
                     "log matching", f"n{node} writes {index}/{term} as {fact}, it was {known}"
                 )
             if term < previous_term:
-                raise Violation(
-                    "log matching", f"n{node} writes term {term} after {previous_term}"
-                )
+                raise Violation("log matching", f"n{node} writes term {term} after {previous_term}")
             previous_term = term
 
     @property
@@ -87,12 +88,22 @@ class History:
         """The highest index any replica has called committed."""
         return len(self.committed) - 1
 
-    def commits(self, entries: Sequence[Entry]) -> None:
-        """Extend the committed prefix."""
+    def commit_before(self, term: int) -> int:
+        """The last index that a leader of a lower term than `term` committed."""
+        return bisect_left(self._commit_terms, term) - 1
+
+    def commits(self, leader_term: int, entries: Sequence[Entry]) -> None:
+        """Extend the committed prefix; terms of the committing leaders never fall along it."""
+        if leader_term < self._commit_terms[-1]:
+            raise Violation(
+                "leader completeness",
+                f"a leader of {leader_term} commits after one of {self._commit_terms[-1]}",
+            )
         for entry in entries:
             if entry.index != len(self.committed):
                 raise AssertionError(f"commit of {entry.index} after {self.commit}")
             self.committed.append(Committed(entry.term, crc32(entry.payload)))
+            self._commit_terms.append(leader_term)
 
     def check_committed(self, node: int, entries: Sequence[Entry]) -> None:
         """What a replica calls committed is what was committed (Raft: state machine safety)."""

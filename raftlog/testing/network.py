@@ -175,10 +175,10 @@ class VirtualNetwork(Generic[Item]):
         An address that no side names keeps its links.
         """
         side_of = {address: n for n, side in enumerate(sides) for address in side}
-        for one in side_of:
-            for other in side_of:
+        for one, side in side_of.items():
+            for other, opposite in side_of.items():
                 if one != other:
-                    self._link(one, other).cut = side_of[one] != side_of[other]
+                    self._link(one, other).cut = side != opposite
 
     def isolate(self, address: Address, others: Iterable[Address]) -> None:
         """Cut both directions between `address` and each of `others`."""

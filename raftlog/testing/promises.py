@@ -32,15 +32,14 @@ class Promises:
         self._history = history
         self._votes: dict[tuple[ReplicaId, int], ReplicaId] = {}
         self._terms: dict[ReplicaId, int] = {}
+        self._acknowledged: dict[tuple[ReplicaId, int], int] = {}
 
-    def sent(
-        self, replica: ReplicaId, durable: Image, target: ReplicaId, message: Message
-    ) -> None:
+    def sent(self, replica: ReplicaId, durable: Image, target: ReplicaId, message: Message) -> None:
         """Check one outgoing message against what `replica` has durable."""
         if isinstance(message, AppendReply):
             self._claims_term(replica, durable, message)
             if message.accepted:
-                self._acknowledges(replica, durable, message)
+                self._acknowledges(replica, durable, message.term, message.index)
         elif isinstance(message, VoteReply):
             if message.granted and not message.pre_vote:
                 self._votes_for(replica, durable, target, message.term)
@@ -49,12 +48,8 @@ class Promises:
                 self._votes_for(replica, durable, replica, message.term)
         elif isinstance(message, SnapshotReply):
             self._claims_term(replica, durable, message)
-            if message.installed and durable.last_index < message.index:
-                raise Violation(
-                    "nothing is acknowledged before it is durable",
-                    f"n{replica.node} claims snapshot {message.index},"
-                    f" durable is {durable.last_index}",
-                )
+            if message.installed:
+                self._acknowledges(replica, durable, message.term, message.index)
         else:
             self._claims_term(replica, durable, message)
             if isinstance(message, _OF_A_LEADER):
@@ -87,6 +82,14 @@ class Promises:
                 f"n{replica.node} forgot its vote for n{cast.node} in term {state.term}",
             )
 
+    def has_vote(self, candidate: ReplicaId, voter: ReplicaId, term: int) -> bool:
+        """True when `voter` has sent its vote for `candidate` in `term`."""
+        return self._votes.get((voter, term)) == candidate
+
+    def acknowledged(self, replica: ReplicaId, term: int) -> int:
+        """The highest index `replica` has acknowledged in `term`; 0 for none."""
+        return self._acknowledged.get((replica, term), 0)
+
     def _claims_term(self, replica: ReplicaId, durable: Image, message: Message) -> None:
         term = message.term
         if durable.hard_state.term < term:
@@ -114,18 +117,19 @@ class Promises:
             )
         self._terms[replica] = max(term, self._terms.get(replica, 0))
 
-    def _acknowledges(self, replica: ReplicaId, durable: Image, message: AppendReply) -> None:
-        index = message.index
+    def _acknowledges(self, replica: ReplicaId, durable: Image, term: int, index: int) -> None:
         if durable.last_index < index:
             raise Violation(
                 "nothing is acknowledged before it is durable",
                 f"n{replica.node} acknowledges {index}, durable is {durable.last_index}",
             )
-        term = durable.term_at(index)
-        if term is not None and term > message.term:
+        if index > self.acknowledged(replica, term):
+            self._acknowledged[replica, term] = index
+        entry_term = durable.term_at(index)
+        if entry_term is not None and entry_term > term:
             raise Violation(
                 "an acknowledgement is about its own term's log",
-                f"n{replica.node} acknowledges {index}/{term} to a leader of {message.term}",
+                f"n{replica.node} acknowledges {index}/{entry_term} to a leader of {term}",
             )
 
     def _leads(self, replica: ReplicaId, durable: Image, term: int) -> None:

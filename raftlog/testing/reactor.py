@@ -92,9 +92,7 @@ class VirtualReactor:
         callback()
         return True
 
-    def run_until(
-        self, until: int | Callable[[], bool], *, limit_us: int | None = None
-    ) -> bool:
+    def run_until(self, until: int | Callable[[], bool], *, limit_us: int | None = None) -> bool:
         """Run up to and including time `until`, or until a condition holds.
 
         A condition is looked at before the first and after every callback. Returns whether it

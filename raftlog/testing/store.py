@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from random import Random
 from typing import NamedTuple, Protocol
 
-from raftlog.codec import decode_configuration
+from raftlog.core.membership import decode_configuration
 from raftlog.errors import Compacted
 from raftlog.types import (
     NO_HARD_STATE,
@@ -96,7 +96,7 @@ class Image:
         self.meta, self.data = meta, data
 
     def term_at(self, index: int) -> int | None:
-        """Term of `index`; None where this image cannot tell (below the snapshot, above the end)."""
+        """Term of `index`; None below the snapshot and above the end."""
         position = self.meta.position
         offset = index - position.index
         if offset == 0:
@@ -170,7 +170,7 @@ class Store(Protocol):
     durable: Image
 
     def write(self, change: Round) -> None:
-        """Write one round; it is visible at once."""
+        """Write one round; it is visible at once, except that a local snapshot cuts no log."""
 
     def sync(self) -> int:
         """Make durable what was written when `begin_sync` ran; the last Ready number in it."""
@@ -184,6 +184,15 @@ class Store(Protocol):
     def recover(self) -> Image:
         """What the directory holds after a start; also the new `visible`."""
 
+    def cut_power_in(self, calls: int) -> None:
+        """Have the power fail in the disk call that many from now."""
+
+    def fail_disk(self, random: Random) -> None:
+        """Have the disk return an error soon."""
+
+    def repair(self) -> None:
+        """Take back every failure that has not happened yet."""
+
 
 class ModelStore:
     """The store as the design means it to be: rounds are atomic, ordered and lost from the end."""
@@ -195,8 +204,9 @@ class ModelStore:
         self._covered = 0
 
     def write(self, change: Round) -> None:
-        """Write one round; it is visible at once."""
-        self.visible.apply(change)
+        """Write one round; it is visible at once, except that a local snapshot cuts no log."""
+        if change.compact is None:
+            self.visible.apply(change)
         self.in_flight.append(change)
 
     @property
@@ -224,6 +234,15 @@ class ModelStore:
             self.durable.apply(self.in_flight.popleft())
         self.in_flight.clear()
         self._covered = 0
+
+    def cut_power_in(self, calls: int) -> None:
+        """Nothing to cut: a model makes no disk calls."""
+
+    def fail_disk(self, random: Random) -> None:
+        """Nothing to fail."""
+
+    def repair(self) -> None:
+        """Nothing to take back."""
 
     def recover(self) -> Image:
         """Start again from what is durable."""

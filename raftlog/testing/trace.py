@@ -12,6 +12,7 @@ from hashlib import sha256
 from itertools import islice
 
 from raftlog.messages import AppendRequest, Message, SnapshotChunk
+from raftlog.ready import Ready
 from raftlog.types import HardState, ReplicaId
 
 Event = tuple[object, ...]
@@ -66,9 +67,31 @@ def describe(value: object) -> str:
             f"SnapshotChunk t{value.term} at={position.index}/{position.term}"
             f" cursor={value.cursor}+{len(value.data)} done={value.done}"
         )
+    if isinstance(value, Ready):
+        return " ".join(_parts(value))
     if isinstance(value, HardState):
         return f"term={value.term} vote={'-' if value.vote is None else describe(value.vote)}"
     if isinstance(value, Message):
         fields = " ".join(f"{n}={v}" for n, v in zip(value._fields, value, strict=True))
         return f"{type(value).__name__} {fields}"
     return str(value)
+
+
+def _parts(ready: Ready) -> Iterator[str]:
+    """What a Ready holds; of messages the type only: their arrivals have lines of their own."""
+    yield f"#{ready.number} commit={ready.commit}"
+    if ready.soft_state is not None:
+        yield f"{ready.soft_state.role.name}@{ready.soft_state.term}"
+    if ready.hard_state is not None:
+        yield describe(ready.hard_state)
+    if ready.snapshot is not None:
+        at = ready.snapshot.meta.position
+        yield f"install={at.index}/{at.term}+{ready.snapshot.cursor} done={ready.snapshot.done}"
+    if ready.truncate_from:
+        yield f"cut={ready.truncate_from}"
+    if ready.entries:
+        yield "entries=" + ",".join(f"{e.index}/{e.term}" for e in ready.entries)
+    for target, message in ready.messages:
+        yield f"{type(message).__name__}>n{target.node}"
+    for read in ready.reads:
+        yield f"read={read.context}@{read.index}"

@@ -1,0 +1,53 @@
+# quorate: `make quorum` starts a three-broker cluster, `make test` checks everything.
+# Needed beforehand: make and Python 3.11+ with venv. Everything else goes into .venv.
+
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+
+.PHONY: quorum test verify fix unit sim live bench clean
+.DELETE_ON_ERROR:
+
+quorum: $(VENV)/.installed          ## install what is missing and run a cluster on loopback
+	@exec $(BIN)/quorate dev $(ARGS)
+
+test: $(VENV)/.installed-dev        ## every check; the summary says whether any was left out
+	@$(BIN)/python .ci/checks.py
+
+verify: $(VENV)/.installed-dev      ## static checks only; changes nothing
+	@$(BIN)/python .ci/checks.py format lint types imports
+
+fix: $(VENV)/.installed-dev         ## reformat and repair what can be repaired
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+unit: $(VENV)/.installed-dev
+	@$(BIN)/python .ci/checks.py unit
+
+sim: $(VENV)/.installed-dev         ## SEEDS=how many, SEED=replay one, SECONDS=simulated length
+	@$(BIN)/python -m raftlog.testing \
+		$(if $(SEEDS),--seeds $(SEEDS)) $(if $(SEED),--seed $(SEED)) $(if $(SECONDS),--seconds $(SECONDS))
+
+live: $(VENV)/.installed-dev        ## real processes, real clients
+	@$(BIN)/python .ci/checks.py live
+
+bench: $(VENV)/.installed
+	@for script in bench/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+
+clean:                              ## remove what the tools left behind, .venv included
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Stamps: a second run installs nothing unless pyproject.toml changed.
+$(BIN)/python:
+	@command -v $(PYTHON) >/dev/null || { echo "quorate needs Python 3.11 or newer: there is no '$(PYTHON)' (make PYTHON=/path/to/python3.11)"; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("quorate needs Python 3.11 or newer: $(PYTHON) is " + sys.version.split()[0] + " (make PYTHON=/path/to/python3.11)")'
+	@$(PYTHON) -m venv $(VENV) || { echo "could not make $(VENV): is the venv module installed (Debian: python3-venv)?"; exit 1; }
+
+$(VENV)/.installed: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	@touch $@
+
+$(VENV)/.installed-dev: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@ $(VENV)/.installed

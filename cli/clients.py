@@ -1,0 +1,150 @@
+"""Kafka clients for the commands, and their errors in our words.
+
+Every client is librdkafka through confluent-kafka. Before one is made, `reach` tries the given
+addresses with a plain connection: librdkafka retries silently until the time-out, and a person who
+mistyped a port should not wait for it.
+"""
+
+from __future__ import annotations
+
+import logging
+import socket
+from concurrent.futures import Future
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+
+from cli.context import Target
+from cli.exits import CommandFailed, ExitCode
+
+if TYPE_CHECKING:
+    from confluent_kafka import Consumer, KafkaError, Producer
+    from confluent_kafka.admin import AdminClient, ClusterMetadata
+
+Result = TypeVar("Result")
+
+CONSUMER_GROUP = "quorate-cli"
+"""librdkafka wants a name; offsets are never committed under it."""
+
+_silent = logging.getLogger("quorate.cli.librdkafka")
+_silent.addHandler(logging.NullHandler())
+_silent.propagate = False
+
+
+def reach(target: Target) -> None:
+    """Return if any bootstrap address accepts a connection, else CommandFailed (UNREACHABLE)."""
+    reasons = []
+    for address in target.bootstrap:
+        try:
+            socket.create_connection(
+                (address.host, address.port), timeout=target.timeout_s / len(target.bootstrap)
+            ).close()
+        except OSError as error:
+            reasons.append(f"{address} ({error.strerror or error})")
+        else:
+            return
+    raise CommandFailed(
+        f"cannot reach the cluster: {', '.join(reasons)}; is it running, and is --bootstrap right?",
+        ExitCode.UNREACHABLE,
+    )
+
+
+def settings(target: Target, **more: Any) -> dict[str, Any]:
+    """librdkafka settings: ours, the command's, then what the user gave with -X."""
+    return {
+        "bootstrap.servers": target.servers,
+        "client.id": "quorate-cli",
+        "logger": _silent,
+        # Brokers are asked again soon when they restart.
+        "reconnect.backoff.max.ms": 1000,
+        "allow.auto.create.topics": False,
+        **more,
+        **dict(target.client_settings),
+    }
+
+
+def admin(target: Target) -> AdminClient:
+    """An admin client for a cluster that was reached."""
+    from confluent_kafka import KafkaException
+    from confluent_kafka.admin import AdminClient
+
+    reach(target)
+    try:
+        return AdminClient(settings(target))
+    except KafkaException as error:
+        refuse_settings(error)
+
+
+def producer(target: Target, **more: Any) -> Producer:
+    """A producer; `more` are librdkafka settings."""
+    from confluent_kafka import KafkaException, Producer
+
+    reach(target)
+    try:
+        return Producer(settings(target, **more))
+    except KafkaException as error:
+        refuse_settings(error)
+
+
+def consumer(target: Target, **more: Any) -> Consumer:
+    """A consumer that belongs to no group in practice: it must `assign`."""
+    from confluent_kafka import Consumer, KafkaException
+
+    reach(target)
+    defaults = {"group.id": CONSUMER_GROUP, "enable.auto.commit": False}
+    try:
+        return Consumer(settings(target, **{**defaults, **more}))
+    except KafkaException as error:
+        refuse_settings(error)
+
+
+def refuse_settings(error: Exception) -> NoReturn:
+    """A librdkafka setting was refused: usage error, in librdkafka's words."""
+    raise CommandFailed(f"client setting refused: {describe(error)}", ExitCode.USAGE) from error
+
+
+def metadata(client: Any, target: Target) -> ClusterMetadata:
+    """Brokers and all topics as one broker sees them."""
+    from confluent_kafka import KafkaException
+
+    try:
+        found: ClusterMetadata = client.list_topics(timeout=target.timeout_s)
+    except KafkaException as error:
+        fail(error.args[0], target, "asking for metadata")
+    return found
+
+
+def result_of(future: Future[Result], target: Target, doing: str) -> Result:
+    """The result of an admin request, or CommandFailed naming what was being done."""
+    from concurrent.futures import TimeoutError as FutureTimeout
+
+    from confluent_kafka import KafkaException
+
+    try:
+        # librdkafka's own request time-out comes first; this one only bounds a lost callback.
+        return future.result(target.timeout_s + 5)
+    except KafkaException as error:
+        fail(error.args[0], target, doing)
+    except FutureTimeout:
+        raise CommandFailed(
+            f"{doing}: no answer from {target.servers} in {target.timeout_s:g} s",
+            ExitCode.TIMED_OUT,
+        ) from None
+
+
+def fail(error: KafkaError, target: Target, doing: str) -> NoReturn:
+    """Raise CommandFailed for a Kafka error; its code says whether the cluster answered at all."""
+    from confluent_kafka import KafkaError as Codes
+
+    code, advice = ExitCode.FAILED, ""
+    if error.code() in (Codes._TRANSPORT, Codes._ALL_BROKERS_DOWN, Codes._RESOLVE):
+        code = ExitCode.UNREACHABLE
+        advice = "; connected, then lost: do the brokers advertise addresses that you can reach?"
+    elif error.code() in (Codes._TIMED_OUT, Codes._MSG_TIMED_OUT, Codes.REQUEST_TIMED_OUT):
+        code = ExitCode.TIMED_OUT
+        advice = "; it may still happen. Raise --timeout, or see `quorate cluster status`"
+    raise CommandFailed(f"{doing}: {error.str()} [{error.name()}] ({target.servers}){advice}", code)
+
+
+def describe(error: Exception) -> str:
+    """The text of a KafkaException without its wrapping."""
+    inner = error.args[0] if error.args else error
+    return inner.str() if hasattr(inner, "str") else str(inner)

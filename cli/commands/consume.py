@@ -1,0 +1,265 @@
+"""`quorate consume`: records out, without a consumer group."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import sys
+import time
+from collections.abc import Callable, Iterator
+from typing import IO, TYPE_CHECKING, Any
+
+import click
+
+from cli import clients
+from cli.context import Target, output_option, target_options
+from cli.exits import CommandFailed, ExitCode
+from cli.output import note
+
+if TYPE_CHECKING:
+    from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
+
+POLL_S = 0.2
+RECORDS_PER_POLL = 1000
+
+DEFAULT_FORMAT = r"%s\n"
+_TOKEN = re.compile(rb"%[tpoksT%]|\\[ntr0\\]")
+_ESCAPES = {b"\\n": b"\n", b"\\t": b"\t", b"\\r": b"\r", b"\\0": b"\0", b"\\\\": b"\\", b"%%": b"%"}
+_FIELDS: dict[bytes, Callable[[Message], bytes]] = {
+    b"%t": lambda message: (message.topic() or "").encode(),
+    b"%p": lambda message: b"%d" % (message.partition() or 0),
+    b"%o": lambda message: b"%d" % (message.offset() or 0),
+    b"%k": lambda message: message.key() or b"",
+    b"%s": lambda message: message.value() or b"",
+    b"%T": lambda message: b"%d" % message.timestamp()[1],
+}
+
+
+class StartOffset(click.ParamType[str | int]):
+    """`earliest`, `latest`, or an offset."""
+
+    name = "earliest|latest|N"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> str | int:
+        """Parse."""
+        if value in ("earliest", "latest") or isinstance(value, int):
+            return value  # type: ignore[no-any-return]
+        if not str(value).isdecimal() or int(value) >= 2**63:
+            self.fail(f"{value!r} is neither earliest, latest nor an offset", param, ctx)
+        return int(value)
+
+
+@click.command(
+    epilog="Example: quorate consume orders --until-end --format '%p %o %k=%s\\n'"
+    "    or, one JSON object per line: quorate consume orders --count 10 --output json"
+)
+@click.argument("topic")
+@click.option(
+    "--partition",
+    "-p",
+    "partitions",
+    type=click.IntRange(min=0),
+    multiple=True,
+    help="Only this one. May be repeated. [default: all]",
+)
+@click.option(
+    "--offset", type=StartOffset(), default="earliest", show_default=True, help="Where to begin."
+)
+@click.option("--count", "-c", type=click.IntRange(min=1), help="Stop after this many records.")
+@click.option(
+    "--until-end", "-e", is_flag=True, help="Stop at what is the end when the command starts."
+)
+@click.option(
+    "--format",
+    "-f",
+    "template",
+    default=DEFAULT_FORMAT,
+    show_default=True,
+    help="%t topic, %p partition, %o offset, %k key, %s value, %T timestamp (ms), \\n \\t.",
+)
+@output_option
+@target_options
+def consume(
+    topic: str,
+    partitions: tuple[int, ...],
+    offset: str | int,
+    count: int | None,
+    until_end: bool,
+    template: str,
+    output: str,
+    target: Target,
+) -> None:
+    """Print a topic's records. Reads without a group: nothing is committed.
+
+    --timeout bounds how long the cluster may be silent about where a partition ends; waiting for
+    new records is not bounded, except with --until-end.
+    """
+    client = clients.consumer(
+        target, **{"enable.partition.eof": True, "auto.offset.reset": "error"}
+    )
+    try:
+        wanted = assignment(client, topic, partitions, offset, target)
+        ends = end_offsets(client, wanted, target) if until_end else None
+        client.assign(wanted)
+        printer = formatter(template)
+        if output == "json":
+            printer = json_line
+        shown = copy(batches(client, ends, target), count, printer, sys.stdout.buffer)
+        if until_end or count is not None:
+            note(f"{shown} records")
+    finally:
+        client.close()
+
+
+def assignment(
+    client: Consumer, topic: str, partitions: tuple[int, ...], offset: str | int, target: Target
+) -> list[TopicPartition]:
+    """What to read and from where; CommandFailed when the topic or a partition does not exist."""
+    from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, TopicPartition
+
+    found = clients.metadata(client, target).topics.get(topic)
+    if found is None:
+        raise CommandFailed(f"no such topic: {topic}; `quorate topic list` shows what there is")
+    missing = sorted(set(partitions) - set(found.partitions))
+    if missing:
+        raise CommandFailed(
+            f"topic {topic} has no partition {missing[0]}; it has {len(found.partitions)}",
+            ExitCode.USAGE,
+        )
+    symbolic = {"earliest": OFFSET_BEGINNING, "latest": OFFSET_END}
+    start = symbolic[offset] if isinstance(offset, str) else offset
+    return [
+        TopicPartition(topic, number, start)
+        for number in sorted(set(partitions) or found.partitions)
+    ]
+
+
+def end_offsets(client: Consumer, wanted: list[TopicPartition], target: Target) -> dict[int, int]:
+    """Partition -> next offset as of now, for those partitions that have something to read."""
+    from confluent_kafka import OFFSET_END, KafkaException
+
+    ends = {}
+    for place in wanted:
+        try:
+            low, high = client.get_watermark_offsets(place, timeout=target.timeout_s)
+        except KafkaException as error:
+            doing = f"asking for the end of {place.topic} partition {place.partition}"
+            clients.fail(error.args[0], target, doing)
+        first = max(low, place.offset)
+        if place.offset != OFFSET_END and first < high:
+            ends[place.partition] = high
+    return ends
+
+
+def batches(
+    client: Consumer, ends: dict[int, int] | None, target: Target
+) -> Iterator[list[Message]]:
+    """Records as they come; stops when all `ends` are reached, if there are any to reach."""
+    heard = time.monotonic()
+    while ends is None or ends:
+        events = client.consume(RECORDS_PER_POLL, POLL_S)
+        if events:
+            heard = time.monotonic()
+        elif ends and time.monotonic() - heard > target.timeout_s:
+            behind = ", ".join(map(str, sorted(ends)))
+            raise CommandFailed(
+                f"nothing received for {target.timeout_s:g} s, though the end is not reached in "
+                f"partition {behind} ({target.servers}); see `quorate cluster status`",
+                ExitCode.TIMED_OUT,
+            )
+        yield [event for event in events if is_record(event, ends, target)]
+
+
+def is_record(event: Message, ends: dict[int, int] | None, target: Target) -> bool:
+    """True for a record to show; keeps account of the partitions whose end is reached."""
+    from confluent_kafka import KafkaError as Codes
+
+    error = event.error()
+    if error is not None and error.code() != Codes._PARTITION_EOF:
+        if error.fatal() or not _passes_by_itself(error):
+            clients.fail(error, target, "consuming")
+        return False
+    if ends is None:
+        return error is None
+    partition, offset = event.partition() or 0, event.offset() or 0
+    end = ends.get(partition)
+    if end is None:
+        return False
+    # Control records take offsets and are never delivered: the end may come as EOF only.
+    if offset + (error is None) >= end:
+        del ends[partition]
+    return error is None and offset < end
+
+
+def _passes_by_itself(error: KafkaError) -> bool:
+    """What librdkafka reports while it goes on trying; and it uses no group here."""
+    from confluent_kafka import KafkaError as Codes
+
+    passing = (
+        Codes._TRANSPORT,
+        Codes._ALL_BROKERS_DOWN,
+        Codes._UNSUPPORTED_FEATURE,
+        Codes.COORDINATOR_NOT_AVAILABLE,
+    )
+    return error.retriable() or error.code() in passing
+
+
+def copy(
+    source: Iterator[list[Message]],
+    count: int | None,
+    printer: Callable[[Message], bytes],
+    sink: IO[bytes],
+) -> int:
+    """Print until `source` ends or `count` is reached; returns how many were printed."""
+    shown = 0
+    for batch in source:
+        some = batch if count is None else batch[: count - shown]
+        sink.write(b"".join(map(printer, some)))
+        sink.flush()
+        shown += len(some)
+        if shown == count:
+            break
+    return shown
+
+
+def formatter(template: str) -> Callable[[Message], bytes]:
+    """Compile a --format template (kcat's letters) into a function of a record."""
+    parts: list[bytes | Callable[[Message], bytes]] = []
+    raw, position = template.encode(), 0
+    for match in _TOKEN.finditer(raw):
+        parts.append(raw[position : match.start()])
+        token = match.group()
+        parts.append(_FIELDS.get(token) or _ESCAPES[token])
+        position = match.end()
+    parts.append(raw[position:])
+
+    def render(message: Message) -> bytes:
+        return b"".join(part if isinstance(part, bytes) else part(message) for part in parts)
+
+    return render
+
+
+def json_line(message: Message) -> bytes:
+    """The record as one line of JSON; bytes that are not UTF-8 become {"base64": ...}."""
+    record = {
+        "topic": message.topic(),
+        "partition": message.partition(),
+        "offset": message.offset(),
+        "timestamp_ms": message.timestamp()[1],
+        "key": _text(message.key()),
+        "value": _text(message.value()),
+        "headers": [[header[0], _text(header[1])] for header in message.headers() or ()],
+    }
+    return json.dumps(record, ensure_ascii=False).encode() + b"\n"
+
+
+def _text(data: bytes | str | None) -> str | dict[str, str] | None:
+    if data is None or isinstance(data, str):
+        return data
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        return {"base64": base64.b64encode(data).decode()}

@@ -1,0 +1,199 @@
+"""`quorate dev`: a whole cluster on this machine."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from cli.context import output_option
+from cli.exits import CommandFailed, ExitCode
+from cli.output import emit_json, note
+
+if TYPE_CHECKING:
+    from cli.dev.plan import Plan
+    from cli.dev.supervisor import Options, Supervisor
+
+NODES_MAX = 9
+
+
+@click.command(
+    epilog="Example: quorate dev    or, kept for next time: "
+    "quorate dev --data ./cluster --port 19092"
+)
+@click.option(
+    "--nodes", "-n", type=click.IntRange(1, NODES_MAX), help="Number of brokers. [default: 3]"
+)
+@click.option(
+    "--port",
+    "-p",
+    type=click.IntRange(0, 65535),
+    help="Kafka port of the first broker; the others follow. Peer ports are 100 higher. "
+    "0: any free ports. [default: 9092]",
+)
+@click.option(
+    "--data",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Keep everything here, and go on from it next time. [default: a temporary directory]",
+)
+@click.option(
+    "--ready-file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Written (atomically) once the cluster serves and whenever a pid changes; removed at "
+    "the end. JSON: bootstrap, brokers with id, pid, kafka, peer, config, log.",
+)
+@click.option(
+    "--restart/--no-restart",
+    default=True,
+    show_default=True,
+    help="Start a broker that died again; one that keeps failing at its start is given up.",
+)
+@click.option(
+    "--ready-timeout",
+    "ready_timeout_s",
+    type=click.FloatRange(min=1, max=3600),
+    default=60.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="Give up when the cluster does not serve by then.",
+)
+@click.option(
+    "--unsafe-no-fsync",
+    is_flag=True,
+    help="Do not wait for the disk: a power loss may lose acknowledged writes.",
+)
+@output_option
+def dev(
+    nodes: int | None,
+    port: int | None,
+    data: Path | None,
+    ready_file: Path | None,
+    restart: bool,
+    ready_timeout_s: float,
+    unsafe_no_fsync: bool,
+    output: str,
+) -> None:
+    """Run a cluster on loopback until Ctrl-C. Every broker is a process of its own.
+
+    With --output json, the content of the ready file is printed when the cluster serves.
+    """
+    from cli.dev import plan as plans
+    from cli.dev import ports
+    from cli.dev.supervisor import Options
+
+    options = Options(restart, ready_file, ready_timeout_s)
+    with data_directory(data) as root:
+        plan = plans.obtain(root, nodes, port)
+        ports.check(plan.addresses())
+        prepare(plan, fsync=not unsafe_no_fsync)
+        note(f"starting {len(plan.brokers)} brokers in {root}")
+        run(plan, options, output)
+
+
+@contextmanager
+def data_directory(data: Path | None) -> Iterator[Path]:
+    """The directory to use: the given one, or a new one that is removed unless something failed."""
+    if data is not None:
+        try:
+            data.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise CommandFailed(
+                f"cannot use --data {data}: {error.strerror}", ExitCode.PRECONDITION
+            ) from error
+        yield data.resolve()
+        return
+    temporary = Path(tempfile.mkdtemp(prefix="quorate-dev-"))
+    try:
+        yield temporary
+    except CommandFailed:
+        # After a failure the logs are what one wants to look at.
+        if any(temporary.glob("broker-*/broker.log")):
+            note(f"the brokers' logs are kept in {temporary}")
+        else:
+            shutil.rmtree(temporary, ignore_errors=True)
+        raise
+    shutil.rmtree(temporary, ignore_errors=True)
+
+
+def prepare(plan: Plan, *, fsync: bool) -> None:
+    """Write configuration files and format the directories that are not formatted yet."""
+    from cli.dev import plan as plans
+    from cli.formatting import format_directory
+    from raftlog.disk.properties import Properties, Voter
+
+    voters = tuple(
+        Voter(broker.id, broker.directory, broker.peer.host, broker.peer.port)
+        for broker in plan.brokers
+    )
+    for broker in plan.brokers:
+        broker.data.mkdir(parents=True, exist_ok=True)
+        wanted = plans.settings(broker, len(plan.brokers), fsync=fsync)
+        broker.config.write_text(plans.toml(wanted), encoding="utf-8")
+        identity = Properties(plan.cluster_id, broker.id, broker.directory, voters)
+        format_directory(broker.data, identity, ignore_formatted=True)
+
+
+def run(plan: Plan, options: Options, output: str) -> None:
+    """Supervise until a signal comes or nothing is left to supervise."""
+    import trio
+
+    from cli.dev import ready
+    from cli.dev.supervisor import Supervisor
+
+    supervisor = Supervisor(plan, options, note)
+
+    def announce() -> None:
+        if output == "json":
+            emit_json(ready.document(plan, supervisor.pids))
+        else:
+            click.echo(welcome(plan, supervisor))
+
+    trio.run(_until_signal, supervisor, announce)
+    note("stopped")
+
+
+async def _until_signal(supervisor: Supervisor, announce: Callable[[], None]) -> None:
+    import trio
+
+    async def listen(task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM, signal.SIGHUP) as signals:
+            task_status.started()
+            async for number in signals:
+                note(f"{signal.Signals(number).name}: stopping the brokers (again: at once)")
+                supervisor.stop()
+
+    failure: CommandFailed | None = None
+    async with trio.open_nursery() as nursery:
+        await nursery.start(listen)
+        try:
+            await supervisor.run(announce)
+        except CommandFailed as error:
+            failure = error
+        nursery.cancel_scope.cancel()
+    if failure is not None:
+        raise failure
+
+
+def welcome(plan: Plan, supervisor: Supervisor) -> str:
+    """What to tell the person who started the cluster."""
+    first = plan.brokers[0]
+    default = str(first.kafka) == "127.0.0.1:9092"
+    at = "" if default else f" -b {first.kafka}"
+    victim = plan.brokers[-1]
+    return "\n".join(
+        [
+            f"{len(plan.brokers)} brokers serve. Bootstrap address: {plan.bootstrap}",
+            "Try, in another terminal:",
+            f"  quorate topic create greetings --partitions 3{at}",
+            f"  seq 10 | quorate produce greetings{at}; quorate consume greetings{at} --until-end",
+            f"  kill -9 {supervisor.pids[victim.id]}; quorate cluster status{at}    "
+            f"(that is broker {victim.id})",
+            "Ctrl-C stops the cluster.",
+        ]
+    )

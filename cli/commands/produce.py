@@ -1,0 +1,212 @@
+"""`quorate produce`: lines in, records out."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import IO, TYPE_CHECKING
+
+import click
+
+from cli import clients
+from cli.context import Target, output_option, target_options
+from cli.exits import CommandFailed, ExitCode
+from cli.output import emit_json, note
+
+if TYPE_CHECKING:
+    from confluent_kafka import KafkaError, Message, Producer
+
+LINE_BYTES_MAX = 64 * 1024 * 1024
+"""A longer line is refused rather than read into memory."""
+DISTINCT_ERRORS_MAX = 20
+
+
+@dataclass(slots=True)
+class Tally:
+    """What became of the records."""
+
+    sent: int = 0
+    sent_bytes: int = 0
+    failed: int = 0
+    reasons: dict[str, int] = field(default_factory=dict)
+
+    def delivered(self, error: KafkaError | None, message: Message) -> None:
+        """librdkafka's delivery report; only failures are reported (delivery.report.only.error)."""
+        if error is not None:
+            self.count_failure(error)
+
+    def count_failure(self, error: KafkaError) -> None:
+        """One record was not acknowledged."""
+        self.failed += 1
+        reason = f"{error.str()} [{error.name()}]"
+        if reason in self.reasons or len(self.reasons) < DISTINCT_ERRORS_MAX:
+            self.reasons[reason] = self.reasons.get(reason, 0) + 1
+
+
+@click.command(
+    epilog="Example: seq 1000 | quorate produce numbers    or: quorate produce users "
+    "--key-separator : --file users.txt"
+)
+@click.argument("topic")
+@click.option("--file", "-f", "source", type=click.File("rb"), default="-", help="Read from here.")
+@click.option(
+    "--key-separator", "-K", default=None, help="Text between key and value; no such text, no key."
+)
+@click.option(
+    "--partition",
+    "-p",
+    type=click.IntRange(min=-1),
+    default=-1,
+    help="Send all to this partition. [default: by the key's hash]",
+)
+@click.option(
+    "--acks",
+    type=click.Choice(["all", "1", "0"]),
+    default="all",
+    show_default=True,
+    help="all: on the disks of a majority. 1: in the leader. 0: sent, and no answer is awaited.",
+)
+@click.option(
+    "--idempotent/--no-idempotent",
+    default=None,
+    help="Let the broker drop what a retry sent twice. [default: on with --acks all]",
+)
+@click.option("--linger-ms", type=click.IntRange(min=0, max=900_000), default=5, show_default=True)
+@click.option(
+    "--batch-bytes", type=click.IntRange(min=1, max=2**31 - 1), default=1_000_000, show_default=True
+)
+@click.option(
+    "--compression",
+    type=click.Choice(["none", "gzip", "snappy", "lz4", "zstd"]),
+    default="none",
+    show_default=True,
+)
+@click.option(
+    "--delivery-timeout",
+    "delivery_timeout_s",
+    type=click.FloatRange(min=0.1, max=3600),
+    default=60.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="A record that is not acknowledged after this long has failed.",
+)
+@output_option
+@target_options
+def produce(
+    topic: str,
+    source: IO[bytes],
+    key_separator: str | None,
+    partition: int,
+    acks: str,
+    idempotent: bool | None,
+    linger_ms: int,
+    batch_bytes: int,
+    compression: str,
+    delivery_timeout_s: float,
+    output: str,
+    target: Target,
+) -> None:
+    """Send each line of standard input, or of a file, as one record.
+
+    Returns 0 only when every record was acknowledged as --acks asks; how many and how fast is
+    said on stderr.
+    """
+    if idempotent and acks != "all":
+        raise CommandFailed("--idempotent needs --acks all", ExitCode.USAGE)
+    tally = Tally()
+    client = clients.producer(
+        target,
+        **{
+            "acks": acks,
+            "enable.idempotence": acks == "all" if idempotent is None else idempotent,
+            "linger.ms": linger_ms,
+            "batch.size": batch_bytes,
+            "compression.type": compression,
+            "message.timeout.ms": int(max(delivery_timeout_s * 1000, linger_ms + 1)),
+            "delivery.report.only.error": True,
+        },
+    )
+    require_topic(client, topic, target)
+    started = time.monotonic()
+    separator = key_separator.encode() if key_separator else None
+    try:
+        send(client, topic, partition, records(source, separator), tally)
+        left = client.flush(delivery_timeout_s + 5)
+    except KeyboardInterrupt:
+        left = client.flush(2)
+        _report(tally, left, started, output)
+        raise
+    _report(tally, left, started, output)
+    if tally.failed or left:
+        raise CommandFailed(f"{tally.failed + left} of {tally.sent} records were not acknowledged")
+
+
+def require_topic(client: Producer, topic: str, target: Target) -> None:
+    """CommandFailed when the topic does not exist: librdkafka would wait for it to appear."""
+    if topic not in clients.metadata(client, target).topics:
+        raise CommandFailed(f"no such topic: {topic}; make it with `quorate topic create {topic}`")
+
+
+def records(source: IO[bytes], separator: bytes | None) -> Iterator[tuple[bytes | None, bytes]]:
+    """(key, value) of each line, without its line end."""
+    while line := source.readline(LINE_BYTES_MAX + 1):
+        if len(line) > LINE_BYTES_MAX:
+            raise CommandFailed(f"a line is longer than {LINE_BYTES_MAX} bytes", ExitCode.USAGE)
+        line = line.removesuffix(b"\n").removesuffix(b"\r")
+        if separator is not None and separator in line:
+            key, _, value = line.partition(separator)
+            yield key, value
+        else:
+            yield None, line
+
+
+def send(
+    client: Producer,
+    topic: str,
+    partition: int,
+    lines: Iterable[tuple[bytes | None, bytes]],
+    tally: Tally,
+) -> None:
+    """Hand records to librdkafka; waits while its queue is full (deliveries empty it)."""
+    from confluent_kafka import KafkaException
+
+    for key, value in lines:
+        while True:
+            try:
+                client.produce(topic, value, key, partition, on_delivery=tally.delivered)
+            except BufferError:
+                client.poll(0.1)
+                continue
+            except KafkaException as error:
+                # Refused before it was sent: no such partition, too large, a fatal error before.
+                tally.count_failure(error.args[0])
+            break
+        tally.sent += 1
+        tally.sent_bytes += len(value) + len(key or b"")
+        if not tally.sent & 1023:
+            client.poll(0)
+
+
+def _report(tally: Tally, left: int, started: float, output: str) -> None:
+    seconds = max(time.monotonic() - started, 1e-9)
+    acknowledged = tally.sent - tally.failed - left
+    failed = tally.failed + left
+    for reason, count in tally.reasons.items():
+        note(f"quorate: {count} failed: {reason}")
+    if output == "json":
+        emit_json(
+            {
+                "sent": tally.sent,
+                "acknowledged": acknowledged,
+                "failed": failed,
+                "bytes": tally.sent_bytes,
+                "seconds": round(seconds, 6),
+            }
+        )
+        return
+    rate = acknowledged / seconds
+    note(
+        f"{acknowledged} records acknowledged, {failed} failed, {tally.sent_bytes} bytes in "
+        f"{seconds:.2f} s: {rate:,.0f} records/s"
+    )

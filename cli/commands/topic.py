@@ -1,0 +1,209 @@
+"""`quorate topic`: create, list, describe, delete."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from cli import clients
+from cli.context import Setting, Target, output_option, target_options
+from cli.exits import CommandFailed
+from cli.output import emit_rows
+
+if TYPE_CHECKING:
+    from confluent_kafka.admin import AdminClient
+
+
+@click.group()
+def topic() -> None:
+    """Create, list, describe and delete topics."""
+
+
+@topic.command(epilog="Example: quorate topic create orders --partitions 6 --replication-factor 3")
+@click.argument("name")
+@click.option(
+    "--partitions",
+    "-p",
+    type=click.IntRange(min=1, max=100_000),
+    default=None,
+    help="Number of partitions. [default: the cluster's num.partitions]",
+)
+@click.option(
+    "--replication-factor",
+    "-r",
+    type=click.IntRange(min=1, max=32767),
+    default=None,
+    help="Copies of each partition. [default: the cluster's default.replication.factor]",
+)
+@click.option(
+    "--config",
+    "-c",
+    "configs",
+    type=Setting(),
+    multiple=True,
+    help="A setting of the topic, for example retention.ms=3600000. May be repeated.",
+)
+@click.option("--if-not-exists", is_flag=True, help="Succeed when the topic is already there.")
+@output_option
+@target_options
+def create(
+    name: str,
+    partitions: int | None,
+    replication_factor: int | None,
+    configs: tuple[tuple[str, str], ...],
+    if_not_exists: bool,
+    output: str,
+    target: Target,
+) -> None:
+    """Create a topic; returns when the cluster has accepted it."""
+    from confluent_kafka import KafkaError
+    from confluent_kafka.admin import NewTopic
+
+    client = clients.admin(target)
+    new = NewTopic(
+        name,
+        num_partitions=-1 if partitions is None else partitions,
+        replication_factor=-1 if replication_factor is None else replication_factor,
+        config=dict(configs),
+    )
+    future = client.create_topics(
+        [new], request_timeout=target.timeout_s, operation_timeout=target.timeout_s
+    )[name]
+    ignored = KafkaError.TOPIC_ALREADY_EXISTS if if_not_exists else None
+    created = _settle(future, target, f"creating topic {name!r}", ignored)
+    _emit_outcomes(output, [(name, "created" if created else "exists already")])
+
+
+@topic.command("list", epilog="Example: quorate topic list --output json")
+@click.option("--internal", is_flag=True, help="Also topics whose name starts with '__'.")
+@output_option
+@target_options
+def list_topics(internal: bool, output: str, target: Target) -> None:
+    """List topics with their number of partitions and copies."""
+    found = clients.metadata(clients.admin(target), target)
+    rows = [
+        {
+            "name": name,
+            "partitions": len(about.partitions),
+            "replication_factor": max(
+                (len(p.replicas) for p in about.partitions.values()), default=0
+            ),
+        }
+        for name, about in sorted(found.topics.items())
+        if internal or not name.startswith("__")
+    ]
+    columns = {"name": "TOPIC", "partitions": "PARTITIONS", "replication_factor": "REPLICAS"}
+    emit_rows(output, rows, columns)
+
+
+@topic.command(epilog="Example: quorate topic describe orders --offsets")
+@click.argument("names", nargs=-1, required=True, metavar="NAME...")
+@click.option("--offsets", is_flag=True, help="Also ask leaders for their first and next offset.")
+@output_option
+@target_options
+def describe(names: tuple[str, ...], offsets: bool, output: str, target: Target) -> None:
+    """Show leader, replicas and in-sync replicas of every partition."""
+    client = clients.admin(target)
+    rows = partition_rows(client, names, target)
+    columns = {
+        "topic": "TOPIC",
+        "partition": "PARTITION",
+        "leader": "LEADER",
+        "replicas": "REPLICAS",
+        "in_sync": "IN SYNC",
+    }
+    if offsets:
+        _add_offsets(client, rows, target)
+        columns |= {"first_offset": "FIRST", "next_offset": "NEXT"}
+    emit_rows(output, rows, columns)
+
+
+def partition_rows(
+    client: AdminClient, names: Sequence[str], target: Target
+) -> list[dict[str, Any]]:
+    """One row per partition of the named topics; CommandFailed names those that do not exist."""
+    found = clients.metadata(client, target)
+    missing = [name for name in names if name not in found.topics]
+    if missing:
+        raise CommandFailed(
+            f"no such topic: {', '.join(missing)}; `quorate topic list` shows what there is"
+        )
+    return [
+        {
+            "topic": name,
+            "partition": number,
+            "leader": about.leader if about.leader >= 0 else None,
+            "replicas": list(about.replicas),
+            "in_sync": list(about.isrs),
+        }
+        for name in names
+        for number, about in sorted(found.topics[name].partitions.items())
+    ]
+
+
+def _add_offsets(client: AdminClient, rows: list[dict[str, Any]], target: Target) -> None:
+    from confluent_kafka import TopicPartition
+    from confluent_kafka.admin import OffsetSpec
+
+    for key, spec in (
+        ("first_offset", OffsetSpec.earliest()),
+        ("next_offset", OffsetSpec.latest()),
+    ):
+        wanted = {TopicPartition(row["topic"], row["partition"]): spec for row in rows}
+        answers = {
+            (place.topic, place.partition): future
+            for place, future in client.list_offsets(
+                wanted, request_timeout=target.timeout_s
+            ).items()
+        }
+        for row in rows:
+            place = (row["topic"], row["partition"])
+            row[key] = clients.result_of(
+                answers[place], target, f"asking for offsets of {place[0]} {place[1]}"
+            ).offset
+
+
+@topic.command(epilog="Example: quorate topic delete orders")
+@click.argument("names", nargs=-1, required=True, metavar="NAME...")
+@click.option("--if-exists", is_flag=True, help="Succeed when a topic is not there.")
+@output_option
+@target_options
+def delete(names: tuple[str, ...], if_exists: bool, output: str, target: Target) -> None:
+    """Delete topics and all their records. There is no way back."""
+    from confluent_kafka import KafkaError
+
+    client = clients.admin(target)
+    futures = client.delete_topics(
+        list(names), request_timeout=target.timeout_s, operation_timeout=target.timeout_s
+    )
+    ignored = KafkaError.UNKNOWN_TOPIC_OR_PART if if_exists else None
+    outcomes = [
+        (name, _settle(futures[name], target, f"deleting topic {name!r}", ignored))
+        for name in names
+    ]
+    _emit_outcomes(
+        output, [(name, "deleted" if done else "did not exist") for name, done in outcomes]
+    )
+
+
+def _settle(future: Any, target: Target, doing: str, ignored: int | None) -> bool:
+    """True when done, False when the `ignored` error code says there was nothing to do."""
+    from confluent_kafka import KafkaException
+
+    error = None
+    if ignored is not None:
+        try:
+            error = future.exception(target.timeout_s + 5)
+        except TimeoutError:
+            error = None
+    if isinstance(error, KafkaException) and error.args[0].code() == ignored:
+        return False
+    clients.result_of(future, target, doing)
+    return True
+
+
+def _emit_outcomes(output: str, outcomes: list[tuple[str, str]]) -> None:
+    rows = [{"topic": name, "outcome": outcome} for name, outcome in outcomes]
+    emit_rows(output, rows, {"topic": "TOPIC", "outcome": "OUTCOME"})

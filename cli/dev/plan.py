@@ -1,0 +1,190 @@
+"""Which brokers, on which ports, in which directories; kept in the data directory for next time."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cli.context import Address
+from cli.dev import ports
+from cli.exits import CommandFailed, ExitCode
+
+HOST = "127.0.0.1"
+DEFAULT_NODES = 3
+DEFAULT_PORT = 9092
+PEER_PORT_DISTANCE = 100
+"""A broker's peer port is its Kafka port plus this."""
+REPLICATION_FACTOR_MAX = 3
+PLAN_FILE = "dev.json"
+FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerPlan:
+    """One broker to run. `directory` is its directory id, 16 bytes."""
+
+    id: int
+    directory: bytes
+    kafka: Address
+    peer: Address
+    root: Path
+
+    @property
+    def data(self) -> Path:
+        """The broker's log directory (log.dirs)."""
+        return self.root / f"broker-{self.id}" / "data"
+
+    @property
+    def config(self) -> Path:
+        """Its configuration file."""
+        return self.root / f"broker-{self.id}" / "broker.toml"
+
+    @property
+    def log(self) -> Path:
+        """Where its output goes."""
+        return self.root / f"broker-{self.id}" / "broker.log"
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The cluster to run."""
+
+    cluster_id: str
+    brokers: tuple[BrokerPlan, ...]
+
+    @property
+    def bootstrap(self) -> str:
+        """Every broker's Kafka address, as clients take it."""
+        return ",".join(str(broker.kafka) for broker in self.brokers)
+
+    def addresses(self) -> list[Address]:
+        """Everything that will be listened on."""
+        return [address for broker in self.brokers for address in (broker.kafka, broker.peer)]
+
+
+def obtain(root: Path, nodes: int | None, port: int | None) -> Plan:
+    """The plan kept in `root`, or a new one that is then kept there.
+
+    `nodes` and `port` are what the user asked for, None when nothing was said. A kept plan wins
+    over defaults, but not over a contradiction: the voters' addresses are written in the
+    directories, so CommandFailed (PRECONDITION).
+    """
+    path = root / PLAN_FILE
+    if path.exists():
+        plan = load(path)
+        _check_kept(plan, path, nodes, port)
+        return plan
+    plan = create(root, nodes or DEFAULT_NODES, DEFAULT_PORT if port is None else port)
+    save(plan, path)
+    return plan
+
+
+def create(root: Path, nodes: int, port: int) -> Plan:
+    """A new plan. Kafka ports are `port` and those that follow; 0 picks free ones."""
+    if port == 0:
+        kafka = ports.pick(2 * nodes)
+        kafka, peer = kafka[:nodes], kafka[nodes:]
+    else:
+        kafka = [port + number for number in range(nodes)]
+        peer = [each + PEER_PORT_DISTANCE for each in kafka]
+    if max(kafka + peer) > 65535 or set(kafka) & set(peer):
+        raise CommandFailed(
+            f"--port {port} leaves no room for {nodes} brokers: they need ports up to {max(peer)}, "
+            f"and at most {PEER_PORT_DISTANCE} brokers fit",
+            ExitCode.USAGE,
+        )
+    brokers = tuple(
+        BrokerPlan(
+            number + 1,
+            secrets.token_bytes(16),
+            Address(HOST, kafka[number]),
+            Address(HOST, peer[number]),
+            root,
+        )
+        for number in range(nodes)
+    )
+    return Plan(new_cluster_id(), brokers)
+
+
+def new_cluster_id() -> str:
+    """22 characters, in the form Kafka gives to cluster ids (URL-safe base64 of 16 bytes)."""
+    return secrets.token_urlsafe(16)
+
+
+def settings(broker: BrokerPlan, nodes: int, *, fsync: bool) -> dict[str, str | int | bool]:
+    """The broker's configuration."""
+    wanted: dict[str, str | int | bool] = {
+        "node.id": broker.id,
+        "listeners": f"PLAINTEXT://{broker.kafka}",
+        "advertised.listeners": f"PLAINTEXT://{broker.kafka}",
+        "peer.listener": str(broker.peer),
+        "log.dirs": str(broker.data),
+        "default.replication.factor": min(nodes, REPLICATION_FACTOR_MAX),
+    }
+    return wanted if fsync else {**wanted, "unsafe.no.fsync": True}
+
+
+def toml(wanted: dict[str, str | int | bool]) -> str:
+    """A flat TOML document; JSON's strings, numbers and booleans are TOML's too."""
+    lines = (
+        f"{json.dumps(key)} = {json.dumps(value, ensure_ascii=False)}"
+        for key, value in wanted.items()
+    )
+    return "\n".join(["# Written by `quorate dev` at every start.", *lines, ""])
+
+
+def save(plan: Plan, path: Path) -> None:
+    """Keep the plan."""
+    brokers = [
+        {
+            "id": broker.id,
+            "directory": broker.directory.hex(),
+            "kafka": broker.kafka.port,
+            "peer": broker.peer.port,
+        }
+        for broker in plan.brokers
+    ]
+    document = {"format": FORMAT, "cluster_id": plan.cluster_id, "brokers": brokers}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(document, indent=1), encoding="utf-8")
+
+
+def load(path: Path) -> Plan:
+    """Read a kept plan; CommandFailed when it is not one."""
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+        if document["format"] != FORMAT:
+            raise ValueError(f"format {document['format']!r}")
+        brokers = tuple(_broker(path.parent, about) for about in document["brokers"])
+        return Plan(str(document["cluster_id"]), brokers)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise CommandFailed(
+            f"{path} is not a plan this version can read ({error}); use another --data directory",
+            ExitCode.PRECONDITION,
+        ) from error
+
+
+def _broker(root: Path, about: dict[str, Any]) -> BrokerPlan:
+    return BrokerPlan(
+        int(about["id"]),
+        bytes.fromhex(about["directory"]),
+        Address(HOST, int(about["kafka"])),
+        Address(HOST, int(about["peer"])),
+        root,
+    )
+
+
+def _check_kept(plan: Plan, path: Path, nodes: int | None, port: int | None) -> None:
+    kept_port = plan.brokers[0].kafka.port
+    if nodes is not None and nodes != len(plan.brokers):
+        wrong = f"--nodes {nodes}, but {path.parent} holds a cluster of {len(plan.brokers)}"
+    elif port not in (None, 0, kept_port):
+        wrong = f"--port {port}, but the cluster in {path.parent} was made for port {kept_port}"
+    else:
+        return
+    raise CommandFailed(
+        f"{wrong}; leave the option out, or use another --data directory", ExitCode.PRECONDITION
+    )

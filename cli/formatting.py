@@ -1,0 +1,94 @@
+"""Writes and reads a data directory's meta.properties for the commands that format."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from cli.exits import CommandFailed, ExitCode
+from raftlog.disk.fs import OsFileSystem
+from raftlog.disk.properties import (
+    FILE_NAME,
+    Properties,
+    Voter,
+    encode_properties,
+    read_properties,
+    write_properties,
+)
+from raftlog.errors import Misconfigured
+
+
+def parse_voters(text: str) -> tuple[Voter, ...]:
+    """`node@host:port:directory,...` as in controller.quorum.voters; CommandFailed (USAGE)."""
+    from metadata.configs.addresses import parse_voters as parse
+
+    try:
+        parsed = parse(text)
+    except ValueError as error:
+        raise CommandFailed(f"voters: {error}", ExitCode.USAGE) from error
+    voters = []
+    for voter in parsed:
+        if voter.directory is None:
+            raise CommandFailed(
+                f"voter {voter.node} has no directory id: write "
+                f"{voter.node}@{voter.host}:{voter.port}:DIRECTORY "
+                "(`quorate storage random-id` draws one)",
+                ExitCode.USAGE,
+            )
+        voters.append(Voter(voter.node, voter.directory, voter.host, voter.port))
+    return tuple(voters)
+
+
+def format_directory(data: Path, wanted: Properties, *, ignore_formatted: bool) -> None:
+    """Create `data` if need be and make it what `wanted` says.
+
+    A directory that is formatted already is refused (CommandFailed, PRECONDITION), unless
+    `ignore_formatted` and it says exactly the same.
+    """
+    try:
+        # Checked first, so that a mistake leaves no empty directory behind.
+        encode_properties(wanted)
+        data.mkdir(parents=True, exist_ok=True)
+        fs = OsFileSystem(data)
+        if not (ignore_formatted and fs.exists(FILE_NAME)):
+            write_properties(fs, wanted)
+            return
+        found = read_properties(fs)
+    except ValueError as error:
+        raise CommandFailed(f"cannot format {data}: {error}", ExitCode.USAGE) from error
+    except (Misconfigured, OSError) as error:
+        raise CommandFailed(f"cannot format {data}: {error}", ExitCode.PRECONDITION) from error
+    if found != wanted:
+        raise CommandFailed(
+            f"{data} is formatted already, and differently in: {_difference(found, wanted)}; "
+            "use another directory, or remove this one to give up its data",
+            ExitCode.PRECONDITION,
+        )
+
+
+def describe_directory(data: Path) -> dict[str, Any]:
+    """What the directory was formatted with; CommandFailed (PRECONDITION) when it was not."""
+    try:
+        found = read_properties(OsFileSystem(data))
+    except (Misconfigured, OSError) as error:
+        raise CommandFailed(f"{data}: {error}", ExitCode.PRECONDITION) from error
+    return {
+        "data": str(data),
+        "format_version": found.format_version,
+        "cluster_id": found.cluster_id,
+        "node_id": found.node_id,
+        "directory_id": found.directory_id.hex(),
+        "voter": any(
+            (voter.node_id, voter.directory_id) == (found.node_id, found.directory_id)
+            for voter in found.voters
+        ),
+        "voters": [
+            f"{voter.node_id}@{voter.host}:{voter.port}:{voter.directory_id.hex()}"
+            for voter in found.voters
+        ],
+    }
+
+
+def _difference(found: Properties, wanted: Properties) -> str:
+    names = (name for name in Properties._fields if getattr(found, name) != getattr(wanted, name))
+    return ", ".join(name.replace("_", " ") for name in names)

@@ -1,0 +1,108 @@
+"""Entry point: `quorate`, or `python -m cli.main`."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import click
+
+from cli.exits import ExitCode
+
+
+class Entry(NamedTuple):
+    """Where a command is, and its line in the overview."""
+
+    module: str
+    attribute: str
+    summary: str
+
+
+COMMANDS = {
+    "dev": Entry("cli.commands.dev", "dev", "Run a whole cluster on this machine."),
+    "topic": Entry("cli.commands.topic", "topic", "Create, list, describe and delete topics."),
+    "produce": Entry("cli.commands.produce", "produce", "Send lines to a topic."),
+    "consume": Entry("cli.commands.consume", "consume", "Print a topic's records."),
+    "cluster": Entry("cli.commands.cluster", "cluster", "Look at brokers and partitions."),
+    "broker": Entry("cli.commands.broker", "broker", "Run one broker."),
+    "storage": Entry("cli.commands.storage", "storage", "Prepare a broker's data directory."),
+}
+
+
+def version(ctx: click.Context, parameter: click.Parameter, wanted: bool) -> None:
+    """Answer `--version`; a source tree that was not installed has none."""
+    if not wanted:
+        return
+    from importlib import metadata
+
+    try:
+        click.echo(f"quorate {metadata.version('quorate')}")
+    except metadata.PackageNotFoundError:
+        click.echo("quorate, run from a source tree that is not installed")
+    ctx.exit()
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported when they are named, not to list them."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Names in the order of the table: what newcomers need first comes first."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import the command's module."""
+        entry = COMMANDS.get(cmd_name)
+        if entry is None:
+            return None
+        command = getattr(importlib.import_module(entry.module), entry.attribute)
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands from the table alone."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, entry.summary) for name, entry in COMMANDS.items()])
+
+
+@click.group(
+    cls=LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Exit codes: 0 done, 1 failed, 2 wrong arguments, 3 cluster unreachable, "
+    "4 no answer in time, 5 this machine is not as needed (port taken, wrong directory).",
+)
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=version,
+    help="Show the version and exit.",
+)
+def cli() -> None:
+    """A Kafka-protocol message broker with Raft inside.
+
+    Start with `quorate dev`: it runs three brokers on this machine and says what to try.
+    """
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit code (see ExitCode)."""
+    try:
+        result = cli.main(args=arguments, prog_name="quorate", standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        return ExitCode.INTERRUPTED
+    except BrokenPipeError:
+        # The reader of our output left (`| head`): nobody is there to be told.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return ExitCode.FAILED
+    return result if isinstance(result, int) else ExitCode.OK
+
+
+if __name__ == "__main__":
+    sys.exit(main())

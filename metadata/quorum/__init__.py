@@ -1,0 +1,10 @@
+"""The metadata quorum in a broker: group 0 on the engine, and the talk around it.
+
+- `application`: every broker's image, kept by applying group 0's committed entries.
+- `controller`: what the leader of group 0 does: serves operations, writes their records.
+- `client`: how a broker reaches the controller wherever it is: registers, stays alive, forwards.
+- `spread`: who leads which partition, told directly between brokers and never logged.
+- `rpc`: requests and notices over the engine's application frames.
+
+All of it is synchronous on the seams of `raftlog.seams`, so it runs in simulation as it is.
+"""

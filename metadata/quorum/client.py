@@ -1,0 +1,193 @@
+"""A broker's way to the controller, wherever it is: operations, registration, heartbeats."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import structlog
+
+from metadata.quorum.application import MetadataApplication
+from metadata.quorum.rpc import UNREACHABLE, Answer, OnAnswer, Rpc
+from metadata.records import Listener
+from raftlog.ready import SoftState
+from raftlog.seams import Reactor, Timer
+from raftlog.types import ReplicaId
+
+log = structlog.get_logger()
+
+RETRY_US = 50_000
+NOT_CONTROLLER = "NOT_CONTROLLER"
+"""Answer of a broker that is not the controller: nothing was done, ask another."""
+
+REGISTER = "register_broker"
+HEARTBEAT = "broker_heartbeat"
+
+
+@dataclass(frozen=True, slots=True)
+class Registration:
+    """What a broker tells the controller of itself."""
+
+    incarnation: bytes
+    listeners: tuple[Listener, ...]
+    peer_host: str
+    peer_port: int
+    rack: str | None
+
+
+class _Attempt(NamedTuple):
+    operation: str
+    arguments: Any
+    on_answer: OnAnswer
+    deadline_us: int
+
+
+class ControllerClient:
+    """Finds the controller and asks it again when it has just moved.
+
+    An operation is sent again only when it certainly was not carried out: no controller was
+    known, or the one asked said that it is not (any more). An answer that got lost is
+    reported as UNREACHABLE: the caller must find out.
+    """
+
+    def __init__(self, reactor: Reactor, rpc: Rpc, app: MetadataApplication) -> None:
+        self._reactor = reactor
+        self._rpc = rpc
+        self._app = app
+
+    def controller(self) -> int | None:
+        """The node of the confirmed leader of the metadata group, as far as known."""
+        state = self._app.state
+        return None if state is None or state.leader is None else state.leader.node
+
+    def call(self, operation: str, arguments: Any, on_answer: OnAnswer, *, timeout_us: int) -> None:
+        """Have the controller carry out `operation`; one answer within `timeout_us`."""
+        deadline = self._reactor.now_us() + timeout_us
+        self._try(_Attempt(operation, arguments, on_answer, deadline))
+
+    def _try(self, attempt: _Attempt) -> None:
+        node = self.controller()
+        left_us = attempt.deadline_us - self._reactor.now_us()
+        if left_us <= 0:
+            message = "no controller could be reached: has the quorum lost its majority?"
+            attempt.on_answer(Answer(error=NOT_CONTROLLER, message=message))
+        elif node is None:
+            self._again(attempt)
+        else:
+            self._rpc.call(
+                node,
+                attempt.operation,
+                attempt.arguments,
+                lambda answer: self._answered(attempt, answer),
+                left_us,
+            )
+
+    def _again(self, attempt: _Attempt) -> None:
+        self._reactor.call_at(self._reactor.now_us() + RETRY_US, lambda: self._try(attempt))
+
+    def _answered(self, attempt: _Attempt, answer: Answer) -> None:
+        if answer.error == NOT_CONTROLLER:
+            self._again(attempt)
+        else:
+            attempt.on_answer(answer)
+
+
+class BrokerLife:
+    """Registers this broker's process and keeps telling the controller that it lives."""
+
+    def __init__(
+        self,
+        reactor: Reactor,
+        client: ControllerClient,
+        app: MetadataApplication,
+        me: ReplicaId,
+        registration: Registration,
+        *,
+        interval_us: int,
+        timeout_us: int,
+    ) -> None:
+        self._reactor = reactor
+        self._client = client
+        self._app = app
+        self._me = me
+        self._registration = registration
+        self._interval_us = interval_us
+        self._timeout_us = timeout_us
+        self._epoch: int | None = None
+        self._asking = False
+        self._timer: Timer | None = None
+        self.on_fatal: Callable[[str], None] = lambda reason: None
+        """Called with a sentence when the controller says this broker must not run."""
+        app.watch_leadership(self._controller_changed)
+
+    @property
+    def epoch(self) -> int | None:
+        """The registration's epoch; None until registered."""
+        return self._epoch
+
+    def start(self) -> None:
+        """Begin; goes on for the process's life."""
+        self._next(0)
+
+    def _next(self, delay_us: int) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self._reactor.call_at(self._reactor.now_us() + delay_us, self._tick)
+
+    def _controller_changed(self, state: SoftState) -> None:
+        if state.leader is not None and not self._asking:
+            self._next(0)
+
+    def _tick(self) -> None:
+        if self._asking:
+            return
+        self._asking = True
+        if self._epoch is None:
+            self._client.call(
+                REGISTER, self._fields(), self._registered, timeout_us=self._timeout_us
+            )
+        else:
+            mine = self._app.image.brokers.get(self._me.node)
+            caught_up = mine is not None and mine.epoch == self._epoch
+            arguments = [self._me.node, self._epoch, caught_up]
+            self._client.call(
+                HEARTBEAT, arguments, self._heartbeat_answered, timeout_us=self._timeout_us
+            )
+
+    def _fields(self) -> list[Any]:
+        mine = self._registration
+        return [
+            self._me.node,
+            self._me.directory,
+            mine.incarnation,
+            [list(listener) for listener in mine.listeners],
+            mine.peer_host,
+            mine.peer_port,
+            mine.rack,
+        ]
+
+    def _registered(self, answer: Answer) -> None:
+        self._asking = False
+        if answer.error is None:
+            self._epoch = int(answer.value)
+            log.info("registered", epoch=self._epoch)
+            self._next(0)
+        elif answer.error in (UNREACHABLE, NOT_CONTROLLER):
+            self._next(RETRY_US)
+        elif answer.error in ("DUPLICATE_BROKER_REGISTRATION", "INCONSISTENT_CLUSTER_ID"):
+            # a former process's session has to end, or the cluster has just been founded
+            self._next(self._interval_us // 4)
+        else:
+            log.error("registration refused", error=answer.error, reason=answer.message)
+            self.on_fatal(f"the controller refuses this broker: {answer.message}")
+
+    def _heartbeat_answered(self, answer: Answer) -> None:
+        self._asking = False
+        if answer.error == "STALE_BROKER_EPOCH":
+            self._epoch = None
+            self._next(0)
+        elif answer.error is None and answer.value is False:
+            self._next(RETRY_US)  # fenced still: the controller waits for our image to catch up
+        else:
+            self._next(self._interval_us)

@@ -1,0 +1,272 @@
+"""Brings this broker's replicas in line with the metadata image.
+
+A partition whose assignment names this broker's (node, directory) gets a replica: its files are
+made, its creation is made durable in the write-ahead log, and only then its Raft group runs. A
+deleted topic's groups stop, then their files go. Peers cannot create or remove anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
+
+import cbor2
+import structlog
+
+from metadata.configs import BrokerLayers, TopicConfig, topic_config
+from metadata.image import ImageDelta, MetadataImage, Partition, Topic
+from metadata.records import ResourceType
+from partitions.replicas.replica import PartitionReplica
+from partitions.storage import FileCache, LogConfig, PartitionLog
+from raftlog.disk.wal import RecoveredGroup
+from raftlog.engine import Engine
+from raftlog.errors import CorruptLog
+from raftlog.seams import FileSystem, Reactor
+from raftlog.types import (
+    METADATA_GROUP,
+    NO_HARD_STATE,
+    ZERO_POSITION,
+    Configuration,
+    ReplicaId,
+    SnapshotMeta,
+)
+
+log = structlog.get_logger()
+
+PARTITIONS_DIRECTORY = "partitions"
+_NAME_CHARACTERS = 200
+PREFERRED_DELAY_US = 100_000
+"""After a start, preferred leaders wait this long for connections before they campaign."""
+
+
+class Creation(NamedTuple):
+    """What the write-ahead log says of a group's birth."""
+
+    topic_id: bytes
+    topic: str
+    partition: int
+    voters: tuple[ReplicaId, ...]
+
+    def encode(self) -> bytes:
+        """CBOR, for `Wal.stage_create`."""
+        voters = [list(voter) for voter in self.voters]
+        return cbor2.dumps([1, self.topic_id, self.topic, self.partition, voters])
+
+    @classmethod
+    def decode(cls, data: bytes) -> Creation:
+        """The opposite of `encode`; CorruptLog if it is something else."""
+        try:
+            version, topic_id, topic, partition, voters = cbor2.loads(data)
+            if version != 1:
+                raise CorruptLog(f"a group's creation has version {version}: upgrade this broker")
+            members = tuple([ReplicaId(node, directory) for node, directory in voters])
+        except (ValueError, TypeError, cbor2.CBORDecodeError) as error:
+            raise CorruptLog(f"a group's creation is unreadable: {error}") from error
+        return cls(topic_id, topic, partition, members)
+
+    def snapshot(self) -> SnapshotMeta:
+        """Position zero and the founding configuration."""
+        return SnapshotMeta(ZERO_POSITION, Configuration(self.voters))
+
+    def path(self, group: int) -> str:
+        """The partition's directory: unique by group, readable by topic and partition."""
+        name = f"{group}-{self.topic[:_NAME_CHARACTERS]}-{self.partition}"
+        return f"{PARTITIONS_DIRECTORY}/{name}"
+
+
+class ReplicaManager:
+    """All partition replicas of a broker, by group and by (topic id, partition)."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        fs: FileSystem,
+        reactor: Reactor,
+        me: ReplicaId,
+        layers: Callable[[], BrokerLayers],
+        led: Callable[[int, int], None],
+    ) -> None:
+        """`led(group, term)` is called for every leadership confirmed here."""
+        self._engine = engine
+        self._fs = fs
+        self._reactor = reactor
+        self._me = me
+        self._files = FileCache(fs)
+        self._layers = layers
+        self._led = led
+        self.replicas: dict[int, PartitionReplica] = {}
+        self._by_partition: dict[tuple[bytes, int], PartitionReplica] = {}
+
+    def replica(self, topic_id: bytes, partition: int) -> PartitionReplica | None:
+        """This broker's copy, None when it holds none."""
+        return self._by_partition.get((topic_id, partition))
+
+    def prepare(self) -> None:
+        """Make the directory of partitions."""
+        self._fs.mkdir(PARTITIONS_DIRECTORY)
+        self._fs.sync_directory("")
+
+    # --- start
+
+    def open(self, group: int, recovered: RecoveredGroup, image: MetadataImage) -> PartitionReplica:
+        """Open a group's files at their checkpoint; the caller replays the WAL into `.log`."""
+        creation = Creation.decode(recovered.creation)
+        config = self._config(image, creation.topic)
+        path = creation.path(group)
+        if recovered.checkpoint is None and not recovered.trusted:
+            partition_log = self._create_log(path, config, creation)
+        else:
+            partition_log = PartitionLog.open(
+                self._fs,
+                path,
+                _log_config(config),
+                recovered.checkpoint,
+                recovered.trusted,
+                files=self._files,
+            )
+        return self._add(creation, partition_log, config)
+
+    def start(self, group: int, replica: PartitionReplica, recovered: RecoveredGroup) -> None:
+        """Run a recovered group."""
+        replica.group_handle = self._engine.add_group(
+            group, replica.log, replica, recovered.hard_state
+        )
+        if recovered.checkpoint is not None:
+            replica.group_handle.checkpoint_index = recovered.checkpoint.position.index
+        self._register(group, replica)
+
+    def remove_orphans(self, known: Iterable[int]) -> None:
+        """Delete directories of groups whose creation or removal a crash interrupted."""
+        groups = {str(group) for group in known}
+        for name in self._fs.listdir(PARTITIONS_DIRECTORY):
+            if name.partition("-")[0] not in groups:
+                log.info("removing an orphaned partition directory", name=name)
+                self._fs.rmtree(f"{PARTITIONS_DIRECTORY}/{name}")
+
+    # --- image
+
+    def image_changed(self, image: MetadataImage, delta: ImageDelta) -> None:
+        """Create, remove and configure replicas."""
+        for topic in delta.topics_deleted:
+            for partition in topic.partitions:
+                self._remove(partition.group)
+        for change in delta.partitions_assigned:
+            if change.before is None:
+                self._consider(image, change.topic, change.number, change.after)
+        for resource in delta.configs_changed:
+            if resource.type is ResourceType.TOPIC:
+                self._configure(image, resource.name)
+
+    def reconcile(self, image: MetadataImage) -> None:
+        """Compare everything with `image`: after a start, or when changes were missed."""
+        for group in [g for g in self.replicas if g < image.next_group_id and not image.group(g)]:
+            self._remove(group)
+        for topic in image.topics.values():
+            for number, partition in enumerate(topic.partitions):
+                self._consider(image, topic, number, partition)
+            self._configure(image, topic.name)
+
+    def _consider(
+        self, image: MetadataImage, topic: Topic, number: int, partition: Partition
+    ) -> None:
+        if self._me not in partition.replicas or partition.group in self.replicas:
+            return
+        creation = Creation(topic.topic_id, topic.name, number, partition.replicas)
+        config = self._config(image, topic.name)
+        partition_log = self._create_log(creation.path(partition.group), config, creation)
+        replica = self._add(creation, partition_log, config)
+        self.replicas[partition.group] = replica
+        self._engine.wal.stage_create(partition.group, creation.encode())
+        self._engine.after_durable(lambda: self._created(partition.group, replica, creation))
+
+    def _created(self, group: int, replica: PartitionReplica, creation: Creation) -> None:
+        if self.replicas.get(group) is not replica:
+            return  # deleted in the meantime
+        replica.group_handle = self._engine.add_group(group, replica.log, replica, NO_HARD_STATE)
+        self._register(group, replica)
+        if creation.voters[0] == self._me:
+            replica.group_handle.node.campaign(self._reactor.now_us())
+            replica.group_handle.mark_dirty()
+
+    def campaign_preferred(self) -> None:
+        """After a start: campaign for the groups this broker is the preferred leader of."""
+        for replica in self.replicas.values():
+            node = replica.group_handle.node
+            if node.leader is None and node.configuration.voters[0] == self._me:
+                node.campaign(self._reactor.now_us())
+                replica.group_handle.mark_dirty()
+
+    def _remove(self, group: int) -> None:
+        replica = self.replicas.pop(group, None)
+        if replica is None:
+            return
+        self._by_partition.pop((replica.topic_id, replica.partition), None)
+        if group in self._engine.groups:
+            self._engine.remove_group(group)
+        replica.retire()
+        replica.log.close()
+        path = replica.log.path
+        self._engine.after_durable(lambda: self._fs.rmtree(path))
+
+    def _configure(self, image: MetadataImage, topic: str) -> None:
+        known = image.topic(topic)
+        if known is None:
+            return
+        config = self._config(image, topic)
+        for partition in known.partitions:
+            replica = self.replicas.get(partition.group)
+            if replica is not None and replica.config != config:
+                replica.config = config
+                replica.log.config = _log_config(config)
+
+    # --- pieces
+
+    def _config(self, image: MetadataImage, topic: str) -> TopicConfig:
+        return topic_config(image.topic_config(topic), self._layers())
+
+    def _create_log(self, path: str, config: TopicConfig, creation: Creation) -> PartitionLog:
+        return PartitionLog.create(
+            self._fs, path, _log_config(config), creation.snapshot(), files=self._files
+        )
+
+    def _add(
+        self, creation: Creation, partition_log: PartitionLog, config: TopicConfig
+    ) -> PartitionReplica:
+        return PartitionReplica(
+            creation.topic,
+            creation.topic_id,
+            creation.partition,
+            partition_log,
+            config,
+            self._reactor,
+            lambda replica: self._led(replica.group, replica.leader_epoch),
+        )
+
+    def _register(self, group: int, replica: PartitionReplica) -> None:
+        self.replicas[group] = replica
+        self._by_partition[(replica.topic_id, replica.partition)] = replica
+
+    # --- retention
+
+    def enforce_retention(self) -> None:
+        """Let every partition led here propose the log start its retention asks for."""
+        now_ms = self._reactor.wall_ms()
+        for replica in list(self._by_partition.values()):
+            if replica.is_leader:
+                target = replica.log.retention_target(now_ms, replica.high_watermark)
+                if target is not None:
+                    replica.trim_to(target)
+
+
+def _log_config(config: TopicConfig) -> LogConfig:
+    return LogConfig(
+        segment_bytes=config.segment_bytes,
+        segment_ms=config.segment_ms,
+        retention_ms=config.retention_ms,
+        retention_bytes=config.retention_bytes,
+        index_interval_bytes=config.index_interval_bytes,
+        max_message_bytes=config.max_message_bytes,
+    )
+
+
+__all__ = ["METADATA_GROUP", "Creation", "ReplicaManager"]

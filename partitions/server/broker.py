@@ -1,0 +1,290 @@
+"""A whole broker on its seams: no socket, no thread, no clock of its own.
+
+The host (trio, or a simulation) gives it a disk, a reactor and a transport, tells it about
+peers and clients, and it does everything else. Three of these run in one simulated process.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import structlog
+
+from metadata.configs import BrokerLayers, BrokerSettings
+from metadata.controller import TopicDefaults
+from metadata.image import ImageDelta, MetadataImage
+from metadata.quorum.application import MetadataApplication
+from metadata.quorum.client import BrokerLife, ControllerClient, Registration
+from metadata.quorum.controller import Controller, ControllerSettings
+from metadata.quorum.rpc import Rpc
+from metadata.quorum.spread import LeaderSpread
+from metadata.records import Listener
+from partitions.replicas.manager import PREFERRED_DELAY_US, ReplicaManager
+from partitions.replicas.replica import PartitionReplica
+from partitions.server.services import BrokerServices
+from raftlog.core import Timing
+from raftlog.disk.properties import Properties
+from raftlog.disk.segment_log import SegmentLog
+from raftlog.disk.wal import Recovered, Wal
+from raftlog.engine import Engine, Group, Transport
+from raftlog.errors import DiskFailed
+from raftlog.ready import SoftState
+from raftlog.seams import FileSystem, Reactor
+from raftlog.types import (
+    METADATA_GROUP,
+    NO_HARD_STATE,
+    ZERO_POSITION,
+    Configuration,
+    Entry,
+    ReplicaId,
+    Role,
+    SnapshotMeta,
+)
+
+log = structlog.get_logger()
+
+WAL_DIRECTORY = "wal"
+METADATA_DIRECTORY = "metadata"
+DRAIN_POLL_US = 20_000
+
+
+class Addresses(NamedTuple):
+    """What this broker's listeners turned out to be, once bound."""
+
+    listeners: tuple[Listener, ...]
+    """Advertised, in the order of the settings."""
+    peer_host: str
+    peer_port: int
+
+
+class Broker:
+    """Built, then `start`ed; everything on the reactor's loop thread."""
+
+    def __init__(
+        self,
+        settings: BrokerSettings,
+        properties: Properties,
+        addresses: Addresses,
+        fs: FileSystem,
+        reactor: Reactor,
+        transport: Transport,
+        fail: Callable[[str], None],
+    ) -> None:
+        """Recovers what is on the disk (blocking). `fail(reason)` ends the process."""
+        self.me = ReplicaId(properties.node_id, properties.directory_id)
+        self._settings = settings
+        self._reactor = reactor
+        self._fail = fail
+        self.on_peers_changed: Callable[[MetadataImage], None] = lambda image: None
+        wal, recovered = Wal.open(
+            fs,
+            WAL_DIRECTORY,
+            part_bytes=settings.integer("wal.part.bytes"),
+            random=reactor.random,
+        )
+        self._wal = wal
+        self.engine = Engine(self.me, reactor, wal, transport, _timing(settings), self._disk_failed)
+        self.rpc = Rpc(reactor, self.me, self.engine.send_app_frame)
+        self.engine.on_app_frame = self.rpc.receive
+        self.metadata = MetadataApplication(self._metadata_log(fs, properties, recovered))
+        self.spread = LeaderSpread(reactor, self.rpc, self.me, lambda: self.metadata.image)
+        self.manager = ReplicaManager(
+            self.engine, fs, reactor, self.me, self._layers, self.spread.local
+        )
+        self._client = ControllerClient(reactor, self.rpc, self.metadata)
+        self._life = self._make_life(addresses)
+        self._controller = self._make_controller(properties)
+        self.services = BrokerServices(
+            self.me.node,
+            properties.cluster_id,
+            settings,
+            reactor,
+            self.metadata,
+            self._client,
+            self._life,
+            self.spread,
+            self.manager,
+        )
+        self.metadata.watch(self._image_changed)
+        self.metadata.watch_leadership(self._metadata_leadership)
+        self._recover(recovered)
+
+    # --- building
+
+    def _layers(self) -> BrokerLayers:
+        return BrokerLayers(static=self._settings.static)
+
+    def _make_life(self, addresses: Addresses) -> BrokerLife:
+        settings = self._settings
+        registration = Registration(
+            self._reactor.random.randbytes(16),
+            addresses.listeners,
+            addresses.peer_host,
+            addresses.peer_port,
+            settings.optional_text("broker.rack"),
+        )
+        life = BrokerLife(
+            self._reactor,
+            self._client,
+            self.metadata,
+            self.me,
+            registration,
+            interval_us=settings.integer("broker.heartbeat.interval.ms") * 1000,
+            timeout_us=settings.integer("broker.session.timeout.ms") * 1000,
+        )
+        life.on_fatal = self._fail
+        return life
+
+    def _make_controller(self, properties: Properties) -> Controller:
+        settings = self._settings
+        defaults = TopicDefaults(
+            settings.integer("num.partitions"), settings.integer("default.replication.factor")
+        )
+        session_us = settings.integer("broker.session.timeout.ms") * 1000
+        wanted = ControllerSettings(properties.cluster_id, defaults, session_us)
+        return Controller(self._reactor, self.rpc, self.metadata, wanted)
+
+    def _metadata_log(
+        self, fs: FileSystem, properties: Properties, recovered: Recovered
+    ) -> SegmentLog:
+        known = recovered.groups.get(METADATA_GROUP)
+        if known is not None and (known.checkpoint is not None or known.trusted):
+            return SegmentLog.open(fs, METADATA_DIRECTORY, known.checkpoint, known.trusted)
+        if fs.exists(METADATA_DIRECTORY):
+            fs.rmtree(METADATA_DIRECTORY)
+        voters = tuple([ReplicaId(v.node_id, v.directory_id) for v in properties.voters])
+        founding = SnapshotMeta(ZERO_POSITION, Configuration(voters))
+        return SegmentLog.create(fs, METADATA_DIRECTORY, founding)
+
+    def _recover(self, recovered: Recovered) -> None:
+        """Open every group at its checkpoint, replay the write-ahead log, then run them."""
+        self.manager.prepare()
+        partitions: dict[int, PartitionReplica] = {}
+        for group, known in sorted(recovered.groups.items()):
+            if group != METADATA_GROUP:
+                partitions[group] = self.manager.open(group, known, self.metadata.image)
+        logs = {group: replica.log for group, replica in partitions.items()}
+        opened = {group: partition.last() for group, partition in logs.items()}
+        if METADATA_GROUP in recovered.groups:
+            opened[METADATA_GROUP] = self.metadata.log.last()
+
+        def deliver(group: int, entries: list[Entry]) -> None:
+            if group == METADATA_GROUP:
+                self.metadata.log.append(entries)
+            else:
+                logs[group].append(entries)
+                partitions[group].appended(entries)
+
+        for group in recovered.replay(opened, deliver):
+            log_ = self.metadata.log if group == METADATA_GROUP else logs[group]
+            self._wal.stage_reset(group, log_.snapshot())
+        self.manager.remove_orphans(partitions)
+        self._start_metadata(recovered)
+        for group, replica in partitions.items():
+            self.manager.start(group, replica, recovered.groups[group])
+
+    def _start_metadata(self, recovered: Recovered) -> None:
+        known = recovered.groups.get(METADATA_GROUP)
+        if known is None:
+            self._wal.stage_create(METADATA_GROUP, b"")
+            self._wal.write_round()
+            self._wal.sync_job()()
+        hard_state = NO_HARD_STATE if known is None else known.hard_state
+        group = self.metadata.start(self.engine, METADATA_GROUP, hard_state)
+        if known is not None and known.checkpoint is not None:
+            group.checkpoint_index = known.checkpoint.position.index
+
+    # --- running
+
+    def start(self) -> None:
+        """Begin to talk: register, campaign, look after retention."""
+        self._life.start()
+        self._at(PREFERRED_DELAY_US, self.manager.campaign_preferred)
+        self._retention()
+
+    def _at(self, delay_us: int, callback: Callable[[], None]) -> None:
+        self._reactor.call_at(self._reactor.now_us() + delay_us, callback)
+
+    def _retention(self) -> None:
+        self.manager.enforce_retention()
+        interval_ms = self._settings.integer("log.retention.check.interval.ms")
+        self._at(interval_ms * 1000, self._retention)
+
+    def _image_changed(self, image: MetadataImage, delta: ImageDelta) -> None:
+        self.manager.image_changed(image, delta)
+        self.spread.image_changed(delta)
+        if delta.brokers:
+            self.on_peers_changed(image)
+
+    def _metadata_leadership(self, state: SoftState) -> None:
+        if state.confirmed:
+            self.manager.reconcile(self.metadata.image)
+
+    # --- peers, as the host reports them
+
+    def peer_connected(self, replica: ReplicaId) -> None:
+        """Both lanes to another broker are up."""
+        self.engine.peer_connected(replica)
+        self.spread.connected(replica.node)
+
+    def peer_disconnected(self, replica: ReplicaId) -> None:
+        """The connection to another broker is gone."""
+        self.engine.peer_disconnected(replica)
+        self.spread.disconnected(replica.node)
+        self.rpc.disconnected(replica.node)
+
+    def receive(self, replica: ReplicaId, frame: memoryview) -> None:
+        """A frame from another broker. Raises PeerFault."""
+        self.engine.receive(replica, frame)
+
+    # --- the end
+
+    def _disk_failed(self, error: DiskFailed) -> None:
+        self._fail(f"a disk write failed, this broker cannot keep its promises: {error}")
+
+    def drain(self, done: Callable[[], None]) -> None:
+        """Hand every leadership to a follower that is up to date, once; then `done`.
+
+        Once, because the other brokers may be draining too and hand it back.
+        """
+        asked = [group for group in self.engine.groups.values() if self._hand_over(group)]
+
+        def look() -> None:
+            if any(group.node.role is Role.LEADER for group in asked):
+                self._at(DRAIN_POLL_US, look)
+            else:
+                done()
+
+        look()
+
+    def _hand_over(self, group: Group) -> bool:
+        if group.node.role is not Role.LEADER:
+            return False
+        target = self.engine.best_successor(group)
+        if target is None:
+            return False
+        group.node.transfer(target)
+        group.mark_dirty()
+        return True
+
+    def close(self) -> None:
+        """Make everything durable and mark the shutdown as clean. The loop has ended."""
+        self.engine.stop()
+        self._wal.write_round()
+        self._wal.sync_job()()
+        self._wal.close(clean=True)
+        for group in self.engine.groups.values():
+            group.log.close()
+
+
+def _timing(settings: BrokerSettings) -> Timing:
+    return Timing(
+        heartbeat_us=settings.integer("raft.heartbeat.interval.ms") * 1000,
+        election_min_us=settings.integer("raft.election.timeout.min.ms") * 1000,
+        election_max_us=settings.integer("raft.election.timeout.max.ms") * 1000,
+        max_inflight_messages=settings.integer("raft.max.inflight.messages"),
+        max_inflight_bytes=settings.integer("raft.max.inflight.bytes"),
+        max_append_bytes=settings.integer("raft.max.append.bytes"),
+        max_uncommitted_bytes=settings.integer("raft.max.uncommitted.bytes"),
+    )

@@ -1,0 +1,164 @@
+"""Kafka listeners: one task that accepts, one per connection that reads."""
+
+from __future__ import annotations
+
+import errno
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import structlog
+import trio
+from trio.lowlevel import wait_readable
+
+from partitions.api.services import Services
+from partitions.server.limits import SessionLimits
+from partitions.server.session import Session
+from raftlog.host import Stream
+from raftlog.seams import Reactor
+
+log = structlog.get_logger()
+
+ACCEPT_PAUSE_S = 0.1
+BACKLOG = 512
+_OUT_OF_RESOURCES = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+
+
+@dataclass(slots=True)
+class ConnectionCount:
+    """How many clients there are, over all listeners."""
+
+    limit: int
+    present: int = 0
+    opened: int = 0
+
+
+class Pump:
+    """Writes connections' output once per pass, however many responses came due in it."""
+
+    def __init__(self, reactor: Reactor) -> None:
+        self._reactor = reactor
+        self._ready: list[Connection] = []
+
+    def add(self, connection: Connection) -> None:
+        """Write `connection`'s output at the end of this pass."""
+        if not self._ready:
+            self._reactor.call_soon(self._run)
+        self._ready.append(connection)
+
+    def _run(self) -> None:
+        ready, self._ready = self._ready, []
+        for connection in ready:
+            connection.pump()
+
+
+class Connection:
+    """A client's socket and its session."""
+
+    __slots__ = ("_pump", "_pumping", "session", "stream")
+
+    def __init__(
+        self,
+        sock: socket.socket,
+        make_session: Callable[[Callable[[], None]], Session],
+        limits: SessionLimits,
+        pump: Pump,
+    ) -> None:
+        self._pump = pump
+        self._pumping = False
+        self.session = make_session(self._on_output)
+        self.stream = Stream(
+            sock,
+            max_pending_bytes=limits.unsent_bytes_max + limits.request_bytes_max,
+            on_sent=self.session.sent,
+        )
+
+    def _on_output(self) -> None:
+        if not self._pumping:
+            self._pumping = True
+            self._pump.add(self)
+
+    def consume(self, view: memoryview) -> tuple[int, int]:
+        """`stream.Consume` over the session."""
+        session = self.session
+        used, needed = session.consume(view)
+        self.pump()
+        if session.close_reason is not None:
+            return len(view), 0
+        if not session.wants_read:
+            self.stream.pause()
+        return used, needed
+
+    def pump(self) -> None:
+        """Write what there is; read on if the session takes more; close if it is over."""
+        self._pumping = False
+        session = self.session
+        output = session.take_output()
+        if output:
+            self.stream.write(output)
+        if session.close_reason is not None:
+            self.stream.close()
+        elif session.wants_read:
+            self.stream.resume()
+
+
+class Listener:
+    """One bound address with its name."""
+
+    def __init__(
+        self,
+        name: str,
+        sock: socket.socket,
+        services: Services,
+        limits: SessionLimits,
+        pump: Pump,
+        count: ConnectionCount,
+    ) -> None:
+        self._name = name
+        self._sock = sock
+        self._services = services
+        self._limits = limits
+        self._pump = pump
+        self._count = count
+
+    async def run(self) -> None:
+        """Accept until cancelled."""
+        self._sock.setblocking(False)
+        async with trio.open_nursery() as nursery:
+            while True:
+                await wait_readable(self._sock)
+                try:
+                    sock, address = self._sock.accept()
+                except OSError as error:
+                    if error.errno in _OUT_OF_RESOURCES:
+                        log.error("cannot accept connections", reason=str(error))
+                        await trio.sleep(ACCEPT_PAUSE_S)
+                    continue
+                if self._count.present >= self._count.limit:
+                    log.warning("too many connections", limit=self._count.limit, peer=address[0])
+                    sock.close()
+                    continue
+                nursery.start_soon(self._serve, sock, f"{address[0]}:{address[1]}")
+
+    async def _serve(self, sock: socket.socket, peer: str) -> None:
+        self._count.present += 1
+        self._count.opened += 1
+        number = self._count.opened
+
+        def make_session(on_output: Callable[[], None]) -> Session:
+            return Session(
+                self._services,
+                connection_id=number,
+                peer=peer,
+                listener=self._name,
+                limits=self._limits,
+                log=log,
+                on_output=on_output,
+            )
+
+        connection = Connection(sock, make_session, self._limits, self._pump)
+        try:
+            await connection.stream.run(connection.consume)
+        finally:
+            self._count.present -= 1
+            connection.session.close()

@@ -1,0 +1,169 @@
+"""The life of a broker process: open the disk, bind, serve, drain, stop."""
+
+from __future__ import annotations
+
+import gc
+import os
+import signal
+import socket
+from pathlib import Path
+from typing import NoReturn
+
+import structlog
+import trio
+
+from metadata.configs import BrokerSettings, Endpoint
+from metadata.image import MetadataImage
+from metadata.records import Listener as ListenerRecord
+from partitions.server.broker import Addresses, Broker
+from partitions.server.host.listener import BACKLOG, ConnectionCount, Listener, Pump
+from partitions.server.limits import SessionLimits
+from raftlog.disk.fs import OsFileSystem
+from raftlog.disk.properties import DirectoryLock, read_properties
+from raftlog.engine.handshake import CONTROL, Hello
+from raftlog.errors import Misconfigured
+from raftlog.host import Mesh, PeerAddress, TrioReactor
+from raftlog.types import ReplicaId
+
+log = structlog.get_logger()
+
+DRAIN_LIMIT_S = 10.0
+PEER_PENDING_BYTES_MAX = 64 * 1024 * 1024
+EXIT_BROKEN = 70
+
+
+def run_broker(settings: BrokerSettings) -> None:
+    """Serve until SIGTERM or SIGINT. Raises Misconfigured before anything is served."""
+    root = Path(settings.text("log.dirs"))
+    fs = OsFileSystem(root, sync=not settings.switch("unsafe.no.fsync"))
+    properties = read_properties(fs)
+    if properties.node_id != settings.integer("node.id"):
+        raise Misconfigured(
+            f"{root} was formatted for node.id {properties.node_id}, "
+            f"the settings say {settings.integer('node.id')}"
+        )
+    with DirectoryLock(root):
+        trio.run(_Process(settings, fs).run)
+
+
+class _Process:
+    def __init__(self, settings: BrokerSettings, fs: OsFileSystem) -> None:
+        self._settings = settings
+        self._fs = fs
+        self._properties = read_properties(fs)
+
+    async def run(self) -> None:
+        settings = self._settings
+        sockets = {endpoint.name: _bind(endpoint, "listeners") for endpoint in settings.listeners}
+        peer_socket = _bind(settings.peer_listener, "peer.listener")
+        reactor = TrioReactor()
+        properties = self._properties
+        hello = Hello(
+            properties.cluster_id,
+            ReplicaId(properties.node_id, properties.directory_id),
+            reactor.random.getrandbits(63),
+            CONTROL,
+        )
+        mesh = Mesh(
+            hello,
+            peer_socket,
+            max_frame_bytes=settings.integer("socket.request.max.bytes") + 1024 * 1024,
+            max_pending_bytes=PEER_PENDING_BYTES_MAX,
+        )
+        broker = Broker(
+            settings,
+            properties,
+            self._addresses(sockets, peer_socket),
+            self._fs,
+            reactor,
+            mesh,
+            _die,
+        )
+        mesh.events = broker
+        mesh.set_peers({v.node_id: PeerAddress(v.host, v.port) for v in properties.voters})
+        broker.on_peers_changed = lambda image: mesh.set_peers(_peer_addresses(image))
+        limits = SessionLimits(request_bytes_max=settings.integer("socket.request.max.bytes"))
+        count = ConnectionCount(settings.integer("max.connections"))
+        pump = Pump(reactor)
+        gc.collect()
+        gc.freeze()
+        async with trio.open_nursery() as nursery:
+            await nursery.start(reactor.run)
+            nursery.start_soon(mesh.run)
+            broker.start()
+            async with trio.open_nursery() as listening:
+                for name, sock in sockets.items():
+                    listener = Listener(name, sock, broker.services, limits, pump, count)
+                    listening.start_soon(listener.run)
+                log.info("broker started", node=properties.node_id, **_ports(sockets, peer_socket))
+                await _wait_for_signal()
+                log.info("draining", node=properties.node_id)
+                await _drain(broker)
+                listening.cancel_scope.cancel()
+            nursery.cancel_scope.cancel()
+        broker.close()
+        log.info("broker stopped", node=properties.node_id)
+
+    def _addresses(
+        self, sockets: dict[str, socket.socket], peer_socket: socket.socket
+    ) -> Addresses:
+        settings = self._settings
+        protocols = settings.security_protocols
+        listeners = tuple(
+            [
+                ListenerRecord(e.name, e.host, e.port or _port(sockets[e.name]), protocols[e.name])
+                for e in settings.advertised_listeners
+            ]
+        )
+        peer = settings.peer_advertised_listener
+        return Addresses(listeners, peer.host, peer.port or _port(peer_socket))
+
+
+async def _wait_for_signal() -> None:
+    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        async for _ in signals:
+            return
+
+
+async def _drain(broker: Broker) -> None:
+    """Hand leaderships over; followers take over by themselves what could not be moved."""
+    finished = trio.Event()
+    with trio.move_on_after(DRAIN_LIMIT_S / 2):
+        broker.drain(finished.set)
+        await finished.wait()
+
+
+def _peer_addresses(image: MetadataImage) -> dict[int, PeerAddress]:
+    return {
+        node: PeerAddress(broker.registration.peer_host, broker.registration.peer_port)
+        for node, broker in image.brokers.items()
+    }
+
+
+def _bind(endpoint: Endpoint, setting: str) -> socket.socket:
+    try:
+        family = socket.AF_INET6 if ":" in endpoint.host else socket.AF_INET
+        sock = socket.socket(family, socket.SOCK_STREAM)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind((endpoint.host, endpoint.port))
+        sock.listen(BACKLOG)
+    except OSError as error:
+        raise Misconfigured(
+            f"{setting}: cannot listen on {endpoint.address}: {error.strerror}. Is another broker "
+            "running, or does the address belong to another machine?"
+        ) from error
+    return sock
+
+
+def _port(sock: socket.socket) -> int:
+    return int(sock.getsockname()[1])
+
+
+def _ports(sockets: dict[str, socket.socket], peer: socket.socket) -> dict[str, int]:
+    return {**{name.lower(): _port(sock) for name, sock in sockets.items()}, "peer": _port(peer)}
+
+
+def _die(reason: str) -> NoReturn:
+    """The broker cannot go on safely: say why and end at once, without cleaning up."""
+    log.critical("broker stops", reason=reason)
+    os._exit(EXIT_BROKEN)

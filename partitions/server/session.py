@@ -1,0 +1,344 @@
+"""One client connection without its socket: frames in, responses out, in the order asked.
+
+The host owns the receive buffer. It hands what it has read to `consume`, which handles every
+whole frame in it and says how much it used and how much is needed for the next; then it
+writes what `take_output` gives and reports it with `sent`. Rules:
+
+- Responses leave in the order of their requests, though answers may become known in any
+  order. Requests are handled as they come, without waiting for earlier answers.
+- Everything is bounded: the size of a frame, requests in flight, bytes not yet sent. At a
+  bound `wants_read` is false and `consume` stops between two frames.
+- A frame that is not a request ends the connection with one log line; so does an API that is
+  not served, except ApiVersions, whose clients learn the right version from the answer.
+- A handler that fails unforeseen costs its request an error response, not the connection.
+- `consume` is never re-entered. `on_output` runs when an answer came in between: there is
+  output, and there may be room to `consume` frames that were left in the buffer.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections import deque
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple, Protocol
+
+from partitions import wire
+from partitions.api import (
+    BY_KEY,
+    VERSIONS,
+    Api,
+    CancellablePending,
+    CloseConnection,
+    EncodedBody,
+    Failed,
+    RequestContext,
+    Services,
+)
+from partitions.errors import ErrorCode, KafkaError
+from partitions.pending import Pending
+from partitions.security import ANONYMOUS, Principal
+from partitions.server.limits import SessionLimits, size_complaint
+from partitions.wire.frames import HEADER_BYTES_MIN
+from raftlog.types import Buffer
+
+SIZE_BYTES = 4
+"""The prefix of every frame: its length, int32."""
+_PRODUCE = int(wire.ApiKey.PRODUCE)
+_API_VERSIONS = int(wire.ApiKey.API_VERSIONS)
+
+_SIZE = struct.Struct(">i").unpack_from
+_PREFIX = struct.Struct(">ii").pack
+
+
+class Log(Protocol):
+    """What is used of a structlog logger."""
+
+    def warning(self, event: str, **values: Any) -> Any:
+        """Something is wrong outside of this broker."""
+
+    def error(self, event: str, **values: Any) -> Any:
+        """Something is wrong in this broker."""
+
+
+class SessionStatistics(NamedTuple):
+    """Counters since the connection was opened, and what is waiting now."""
+
+    requests: int
+    in_flight: int
+    received_bytes: int
+    sent_bytes: int
+    unsent_bytes: int
+
+
+class _Slot:
+    """A response's place in the order; `buffers` is None until the answer is there."""
+
+    __slots__ = ("api", "buffers", "correlation_id", "pending", "version")
+
+    def __init__(self, api: Api, version: int, correlation_id: int) -> None:
+        self.api = api
+        self.version = version
+        self.correlation_id = correlation_id
+        self.buffers: list[Buffer] | None = None
+        self.pending: Pending[Any] | None = None
+
+
+class Session:
+    """See the module's text. One per connection, all on the loop thread."""
+
+    __slots__ = (
+        "_apis",
+        "_consuming",
+        "_limits",
+        "_log",
+        "_on_output",
+        "_output",
+        "_received_bytes",
+        "_requests",
+        "_sent_bytes",
+        "_services",
+        "_slots",
+        "close_reason",
+        "connection_id",
+        "listener",
+        "peer",
+        "principal",
+        "unsent_bytes",
+    )
+
+    def __init__(
+        self,
+        services: Services,
+        *,
+        connection_id: int,
+        peer: str,
+        listener: str,
+        limits: SessionLimits,
+        log: Log,
+        on_output: Callable[[], None],
+        apis: Mapping[int, Api] = BY_KEY,
+    ) -> None:
+        """`peer` is `host:port`, for logs and authorizers; `listener` the listener's name."""
+        self._services = services
+        self._limits = limits
+        self._log = log
+        self._on_output = on_output
+        self._apis = apis
+        self._slots: deque[_Slot] = deque()
+        self._output: list[Buffer] = []
+        self._consuming = False
+        self._requests = 0
+        self._received_bytes = 0
+        self._sent_bytes = 0
+        self.connection_id = connection_id
+        self.peer = peer
+        self.listener = listener
+        self.principal: Principal = ANONYMOUS
+        self.unsent_bytes = 0
+        """Bytes of responses that were not reported as sent."""
+        self.close_reason: str | None = None
+        """Set once the connection is to be closed, after what `take_output` still gives."""
+
+    @property
+    def wants_read(self) -> bool:
+        """May another request be taken in? False: leave bytes in the socket."""
+        return (
+            self.close_reason is None
+            and len(self._slots) < self._limits.in_flight_max
+            and self.unsent_bytes < self._limits.unsent_bytes_max
+        )
+
+    def consume(self, data: memoryview) -> tuple[int, int]:
+        """Handle the whole frames at the start of `data`: (bytes used, bytes needed).
+
+        `data` must be writable: batches are stamped in place. Needed is how many bytes from the
+        first unused one on make the next step possible (a size prefix, or a whole frame with
+        it); 0 while nothing may be read. No view of `data` is kept.
+        """
+        used, end = 0, len(data)
+        self._consuming = True
+        try:
+            while self.wants_read:
+                if end - used < SIZE_BYTES:
+                    return used, SIZE_BYTES
+                (size,) = _SIZE(data, used)
+                if not HEADER_BYTES_MIN <= size <= self._limits.request_bytes_max:
+                    self._fail(size_complaint(data[used:], size, self._limits))
+                    break
+                stop = used + SIZE_BYTES + size
+                if stop > end:
+                    return used, SIZE_BYTES + size
+                self._handle(data[used + SIZE_BYTES : stop])
+                used = stop
+        finally:
+            self._received_bytes += used
+            self._consuming = False
+        return used, 0
+
+    def take_output(self) -> list[Buffer]:
+        """The responses to write now, in order; report with `sent` when they are written."""
+        output, self._output = self._output, []
+        return output
+
+    def sent(self, size: int) -> None:
+        """`size` bytes of what `take_output` gave have left this process."""
+        size = min(size, self.unsent_bytes)  # nothing is owed any more after `close`
+        self.unsent_bytes -= size
+        self._sent_bytes += size
+        self._services.response_budget.give_back(size)
+
+    def close(self, reason: str = "the connection was closed") -> None:
+        """The connection is over: let go of everything that waits. May be called twice."""
+        if self.close_reason is None:
+            self.close_reason = reason
+        self._drop_pending()
+        self._output.clear()
+        unsent, self.unsent_bytes = self.unsent_bytes, 0
+        self._services.response_budget.give_back(unsent)
+
+    def statistics(self) -> SessionStatistics:
+        """As of now."""
+        return SessionStatistics(
+            requests=self._requests,
+            in_flight=len(self._slots),
+            received_bytes=self._received_bytes,
+            sent_bytes=self._sent_bytes,
+            unsent_bytes=self.unsent_bytes,
+        )
+
+    def _handle(self, frame: memoryview) -> None:
+        key, version, correlation_id = wire.peek_header(frame)
+        api = self._apis.get(key)
+        if api is None or not api.first <= version <= api.last:
+            self._unsupported(key, version, correlation_id)
+            return
+        if len(frame) > self._limits.control_request_bytes_max and key != _PRODUCE:
+            self._fail(f"{api.key.name} request of {len(frame)} bytes is too large")
+            return
+        try:
+            header, body = wire.decode_request(frame)
+        except (wire.MalformedFrame, wire.UnsupportedApi) as error:
+            self._fail(str(error))
+            return
+        context = RequestContext(
+            self.principal,
+            self.listener,
+            self.peer,
+            header.client_id,
+            version,
+            self.connection_id,
+            self._requests,
+            self._services.reactor.now_us(),
+        )
+        self._requests += 1
+        answer = self._answer(api, context, body)
+        if answer is not None:
+            self._accept(api, version, correlation_id, answer)
+
+    def _answer(self, api: Api, context: RequestContext, body: Any) -> Any:
+        """The handler's answer, or what stands for it when it failed."""
+        try:
+            try:
+                return api.handle(self._services, context, body)
+            except KafkaError as error:
+                return api.refuse(context, body, error)
+            except CloseConnection:
+                raise
+            except Exception as error:
+                self._log_failure(api, error)
+                broken = KafkaError(ErrorCode.UNKNOWN_SERVER_ERROR, "see the broker's log")
+                return api.refuse(context, body, broken)
+        except CloseConnection as error:
+            self._fail(str(error))
+            return None
+
+    def _accept(self, api: Api, version: int, correlation_id: int, answer: Any) -> None:
+        """Send the answer, or keep its place in the order."""
+        if isinstance(answer, Pending):
+            slot = _Slot(api, version, correlation_id)
+            self._slots.append(slot)
+            slot.pending = answer
+            answer.then(lambda body: self._resolved(slot, body))
+            return
+        buffers = self._encode(api, version, correlation_id, answer)
+        if buffers is None:
+            return
+        if self._slots:
+            slot = _Slot(api, version, correlation_id)
+            slot.buffers = buffers
+            self._slots.append(slot)
+            self._charge(buffers)
+        else:
+            self._charge(buffers)
+            self._output += buffers
+
+    def _resolved(self, slot: _Slot, body: Any) -> None:
+        slot.pending = None
+        if self.close_reason is not None:
+            return
+        if type(body) is Failed:
+            self._log_failure(slot.api, body.error)
+            self._fail(f"{slot.api.key.name} failed; see the error before this line")
+            self._wake()
+            return
+        slot.buffers = self._encode(slot.api, slot.version, slot.correlation_id, body)
+        if slot.buffers is None:
+            self._wake()
+            return
+        self._charge(slot.buffers)
+        slots, progress = self._slots, False
+        while slots and slots[0].buffers is not None:
+            self._output += slots.popleft().buffers or ()
+            progress = True
+        if progress:
+            self._wake()
+
+    def _encode(
+        self, api: Api, version: int, correlation_id: int, body: Any
+    ) -> list[Buffer] | None:
+        """None: the response cannot be encoded, which is a bug here; the connection ends."""
+        if type(body) is EncodedBody:
+            return [_PREFIX(SIZE_BYTES + len(body.tail), correlation_id), body.tail]
+        try:
+            return wire.encode_response(api.key, version, correlation_id, body)
+        except Exception as error:
+            self._log_failure(api, error)
+            self._fail(f"the response to {api.key.name} could not be encoded")
+            return None
+
+    def _charge(self, buffers: list[Buffer]) -> None:
+        size = 0
+        for buffer in buffers:
+            size += len(buffer)
+        self.unsent_bytes += size
+        self._services.response_budget.take(size)
+
+    def _wake(self) -> None:
+        if not self._consuming:
+            self._on_output()
+
+    def _unsupported(self, key: int, version: int, correlation_id: int) -> None:
+        if key == _API_VERSIONS and key in self._apis:
+            # KIP-511: a version 0 body, whatever was asked, from which the client learns.
+            self._accept(self._apis[key], 0, correlation_id, VERSIONS.unsupported())
+            return
+        name = wire.ApiKey(key).name if key in wire.ApiKey._value2member_map_ else "unknown API"
+        self._fail(f"{name} (key {key}) version {version} is not served")
+
+    def _fail(self, reason: str) -> None:
+        """The peer broke the rules: one log line, and the host closes the connection."""
+        if self.close_reason is not None:
+            return
+        self.close_reason = reason
+        self._log.warning("closing connection", peer=self.peer, reason=reason)
+        self._drop_pending()
+
+    def _drop_pending(self) -> None:
+        for slot in self._slots:
+            pending = slot.pending
+            if isinstance(pending, CancellablePending):
+                pending.cancel()
+        self._slots.clear()
+
+    def _log_failure(self, api: Api, error: Exception) -> None:
+        self._log.error("request failed", api=api.key.name, peer=self.peer, exc_info=error)

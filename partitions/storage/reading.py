@@ -1,0 +1,92 @@
+"""The consumers' side of a log: batches by offset, offsets by time. Nothing here writes."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Callable, Sequence
+
+from partitions.records.header import HEADER_BYTES, parse_header
+from partitions.storage.segment import Segment, plausible
+from raftlog.types import Buffer
+
+FindInBatch = Callable[[Buffer, int], tuple[int, int] | None]
+"""(batch, timestamp) -> (timestamp, offset) of the first record that reaches it."""
+_SKIP_BYTES = 8192
+"""Read beyond the bytes asked for, when the first batch's position is only known roughly."""
+
+
+def segment_at(segments: Sequence[Segment], offset: int) -> Segment:
+    """The segment that holds `offset`, or the last one."""
+    if offset >= segments[-1].base:
+        return segments[-1]
+    return segments[max(0, bisect_right(segments, offset, key=lambda s: s.base) - 1)]
+
+
+def read_batches(
+    segments: Sequence[Segment], offset: int, max_bytes: int, end_offset: int, at_least_one: bool
+) -> Buffer:
+    """Whole batches of one segment, from the one that holds `offset`, to `end_offset` at most."""
+    segment = segment_at(segments, offset)
+    if offset >= segment.end_offset:
+        return b""
+    stop = segment.position_of(end_offset)
+    low = segment.position_before(offset)
+    wanted = min(stop - low, max(max_bytes, HEADER_BYTES) + _SKIP_BYTES)
+    if wanted <= 0:
+        return b""
+    data = segment.file.pread(wanted, low)
+    start, first_bytes = _skip_to(segment, data, low, offset)
+    if first_bytes > max_bytes:
+        if not at_least_one or start >= stop:
+            return b""
+        return segment.file.pread(first_bytes, start)
+    end = stop if stop - start <= max_bytes else _fit(segment, start, max_bytes, end_offset)
+    if end > low + len(data):
+        return segment.file.pread(end - start, start)
+    if start == low and end == low + len(data):
+        return data
+    return memoryview(data)[start - low : end - low]
+
+
+def _skip_to(segment: Segment, data: bytes, low: int, offset: int) -> tuple[int, int]:
+    """(position, size) of the batch that holds `offset`, at or after `low`."""
+    at = 0
+    while at + HEADER_BYTES <= len(data):
+        header = parse_header(data, at)
+        if not plausible(header):
+            raise segment.corrupt(low + at, "this is not a batch")
+        if header.next_offset > offset:
+            return low + at, header.size
+        at += header.size
+    for position, header in segment.headers(low + at, segment.size):
+        if header.next_offset > offset:
+            return position, header.size
+    raise segment.corrupt(low + at, f"offset {offset} should be here")
+
+
+def _fit(segment: Segment, start: int, max_bytes: int, end_offset: int) -> int:
+    """The last batch boundary at most `max_bytes` behind `start`."""
+    limit = start + max_bytes
+    end = max(start, segment.last_position(end_offset, limit))
+    for position, header in segment.headers(end, segment.size):
+        end = position
+        if position + header.size > limit or header.next_offset > end_offset:
+            return end
+    return segment.size
+
+
+def find_time(
+    segments: Sequence[Segment], timestamp_ms: int, low: int, find_in_batch: FindInBatch
+) -> tuple[int, int] | None:
+    """(timestamp, offset) of the first record at or above offset `low` that is so late."""
+    for segment in segments:
+        if segment.max_timestamp < timestamp_ms or segment.end_offset <= low:
+            continue
+        start = segment.points.block_of_time(timestamp_ms).position
+        for position, header in segment.headers(start, segment.size):
+            if header.max_timestamp < timestamp_ms or header.next_offset <= low:
+                continue
+            found = find_in_batch(segment.file.pread(header.size, position), timestamp_ms)
+            if found is not None:
+                return found[0], max(found[1], low)
+    return None

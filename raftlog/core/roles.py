@@ -1,0 +1,143 @@
+"""The parts a replica plays: what each one remembers, and every legal change between them.
+
+TRANSITIONS is the whole truth about role changes: what is not in it cannot happen, and
+`diagram` draws the documentation's picture from it (Raft paper, figure 4, plus pre-vote).
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+from enum import Enum
+
+from raftlog.core.progress import Progress
+from raftlog.types import ReplicaId, Role, SnapshotMeta
+
+
+class Event(Enum):
+    """Why a role changes."""
+
+    ELECTION_DUE = "no leader heard in time, or told to campaign"
+    PRE_VOTE_WON = "a quorum would vote for us"
+    TIMEOUT_NOW = "the leader hands over"
+    VOTE_WON = "a quorum voted for us"
+    VOTE_LOST = "a quorum refused"
+    LEADER_SEEN = "another leads our term"
+    HIGHER_TERM = "a later term exists"
+    QUORUM_LOST = "no quorum heard in time"
+
+
+TRANSITIONS: dict[tuple[Role, Event], Role] = {
+    (Role.FOLLOWER, Event.ELECTION_DUE): Role.PRE_CANDIDATE,
+    (Role.FOLLOWER, Event.TIMEOUT_NOW): Role.CANDIDATE,
+    (Role.FOLLOWER, Event.HIGHER_TERM): Role.FOLLOWER,
+    (Role.PRE_CANDIDATE, Event.ELECTION_DUE): Role.PRE_CANDIDATE,
+    (Role.PRE_CANDIDATE, Event.PRE_VOTE_WON): Role.CANDIDATE,
+    (Role.PRE_CANDIDATE, Event.VOTE_LOST): Role.FOLLOWER,
+    (Role.PRE_CANDIDATE, Event.LEADER_SEEN): Role.FOLLOWER,
+    (Role.PRE_CANDIDATE, Event.HIGHER_TERM): Role.FOLLOWER,
+    (Role.CANDIDATE, Event.ELECTION_DUE): Role.PRE_CANDIDATE,
+    (Role.CANDIDATE, Event.VOTE_WON): Role.LEADER,
+    (Role.CANDIDATE, Event.VOTE_LOST): Role.FOLLOWER,
+    (Role.CANDIDATE, Event.LEADER_SEEN): Role.FOLLOWER,
+    (Role.CANDIDATE, Event.HIGHER_TERM): Role.FOLLOWER,
+    (Role.LEADER, Event.HIGHER_TERM): Role.FOLLOWER,
+    (Role.LEADER, Event.QUORUM_LOST): Role.FOLLOWER,
+}
+
+
+def next_role(role: Role, event: Event) -> Role:
+    """The role after `event`; AssertionError when the table does not allow it."""
+    following = TRANSITIONS.get((role, event))
+    if following is None:
+        raise AssertionError(f"{event.name} cannot happen to a {role.name}")
+    return following
+
+
+def diagram() -> str:
+    """The table as a Mermaid state diagram."""
+    lines = ["stateDiagram-v2", "    [*] --> FOLLOWER"]
+    for (role, event), after in TRANSITIONS.items():
+        lines.append(f"    {role.name} --> {after.name}: {event.name}")
+    return "\n".join(lines) + "\n"
+
+
+@dataclass(slots=True)
+class Incoming:
+    """A snapshot that is arriving; forgotten with the leader it comes from."""
+
+    meta: SnapshotMeta
+    cursor: int
+    """The next byte wanted."""
+
+
+@dataclass(slots=True)
+class Follower:
+    """Of a leader, or of none yet."""
+
+    since_us: int
+    """When the leader was last heard, or the wait for one began."""
+    timeout_us: int
+    covered: bool = False
+    """The host hears the leader's process and vouches for it."""
+    matched: int = 0
+    """The log up to here is known to equal the leader's of this term."""
+    acked: int = 0
+    """Largest index acknowledged to this leader."""
+    ack_due: bool = False
+    incoming: Incoming | None = None
+
+
+@dataclass(slots=True)
+class Candidate:
+    """For a pre-vote or a vote; the replica's role tells which."""
+
+    due_us: int
+    """When this attempt is over."""
+    resend_us: int
+    votes: dict[ReplicaId, bool] = field(default_factory=dict)
+    """The first answer of each voter: repeated ones change nothing."""
+    forced: bool = False
+
+
+@dataclass(slots=True)
+class ReadRounds:
+    """Linearizable reads that wait for proof that this is still the leader."""
+
+    contexts: list[int] = field(default_factory=list)
+    """Not asked about yet."""
+    rounds: deque[tuple[int, int, list[int]]] = field(default_factory=deque)
+    """Asked about: (round number, index to read at, contexts)."""
+    last_round: int = 0
+    waiting: int = 0
+
+
+@dataclass(slots=True)
+class Transfer:
+    """Leadership on its way to another replica."""
+
+    target: ReplicaId
+    due_us: int = -1
+    """When it is given up; -1: to be set at the next tick."""
+    told: bool = False
+
+
+@dataclass(slots=True)
+class Leader:
+    """Of a term."""
+
+    own: Progress
+    """This replica's own durable log, counted like any other's."""
+    peers: dict[ReplicaId, Progress]
+    voters: tuple[Progress, ...]
+    outgoing: tuple[Progress, ...]
+    first_index: int
+    """Of the no-op: nothing before it is committed by counting (Raft paper, 5.4.2)."""
+    heartbeat_us: int | None
+    """When heartbeats are due; None after sleep: to be set at the next tick."""
+    check_us: int
+    """When to see whether a quorum still answers."""
+    send_due: bool = True
+    """Something may be sendable that was not when `ready` last ran."""
+    reads: ReadRounds = field(default_factory=ReadRounds)
+    transfer: Transfer | None = None

@@ -1,0 +1,245 @@
+"""Whose directory this is: `meta.properties`, and the lock that keeps a second process out.
+
+The file is text, one `key=value` per line, '#' begins a comment, in any order:
+
+    format.version=1
+    cluster.id=<text without spaces>
+    node.id=<integer>
+    directory.id=<32 hexadecimal digits>
+    voters=<node>@<host>:<port>:<directory id>,...     of the first metadata quorum, may be empty
+
+It is written once, by formatting; a directory's id is never given to another directory. A
+start with a file that is missing, of another version or of another node is Misconfigured.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from pathlib import Path
+from types import TracebackType
+from typing import Final, NamedTuple
+
+from raftlog.errors import Misconfigured
+from raftlog.seams import FileSystem
+
+FILE_NAME: Final = "meta.properties"
+LOCK_NAME: Final = ".lock"
+FORMAT_VERSION: Final = 1
+DIRECTORY_ID_BYTES: Final = 16
+FILE_BYTES_MAX: Final = 256 * 1024
+NODE_ID_MAX: Final = 2**31 - 1
+_KEYS: Final = ("format.version", "cluster.id", "node.id", "directory.id", "voters")
+
+
+class Voter(NamedTuple):
+    """A founding member of the metadata quorum and where its peer listener is."""
+
+    node_id: int
+    directory_id: bytes
+    """16 bytes."""
+    host: str
+    port: int
+
+
+class Properties(NamedTuple):
+    """The content of `meta.properties`."""
+
+    cluster_id: str
+    node_id: int
+    directory_id: bytes
+    """16 bytes."""
+    voters: tuple[Voter, ...] = ()
+    format_version: int = FORMAT_VERSION
+
+
+def encode_properties(properties: Properties) -> bytes:
+    """The file's text; ValueError when a value cannot be written."""
+    _check(properties)
+    voters = ",".join(
+        f"{voter.node_id}@{_bracketed(voter.host)}:{voter.port}:{voter.directory_id.hex()}"
+        for voter in properties.voters
+    )
+    values = (
+        str(properties.format_version),
+        properties.cluster_id,
+        str(properties.node_id),
+        properties.directory_id.hex(),
+        voters,
+    )
+    lines = [f"{key}={value}\n" for key, value in zip(_KEYS, values, strict=True)]
+    return "".join(["# Written by `quorate storage format`. Do not edit.\n", *lines]).encode()
+
+
+def _check(properties: Properties) -> None:
+    members = [(properties.node_id, properties.directory_id)]
+    members += [(voter.node_id, voter.directory_id) for voter in properties.voters]
+    for node_id, directory_id in members:
+        if not 0 <= node_id <= NODE_ID_MAX:
+            raise ValueError(f"node id {node_id} is not within 0..{NODE_ID_MAX}")
+        if len(directory_id) != DIRECTORY_ID_BYTES:
+            raise ValueError(f"a directory id has {DIRECTORY_ID_BYTES} bytes")
+    if not properties.cluster_id or not properties.cluster_id.isprintable():
+        raise ValueError("the cluster id is empty or not printable")
+    for voter in properties.voters:
+        if not voter.host or set(voter.host) & set(",@[] \n") or not 0 < voter.port < 65536:
+            raise ValueError(f"{voter.host!r}:{voter.port} is no address of a voter")
+    if len({voter.node_id for voter in properties.voters}) != len(properties.voters):
+        raise ValueError("a node is listed twice among the voters")
+    if any(character in properties.cluster_id for character in "#= "):
+        raise ValueError("the cluster id must not contain '#', '=' or spaces")
+
+
+def _bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
+
+
+def decode_properties(data: bytes, where: str = FILE_NAME) -> Properties:
+    """Parse the file's text; Misconfigured, naming the line or key, when it is not right."""
+    values = _parse_lines(data, where)
+    version = values["format.version"]
+    if version != str(FORMAT_VERSION):
+        raise Misconfigured(
+            f"{where}: format.version is {version!r}, this release reads {FORMAT_VERSION}: "
+            "start the release that wrote the directory, or format a new one"
+        )
+    try:
+        properties = Properties(
+            values["cluster.id"],
+            int(values["node.id"]),
+            bytes.fromhex(values["directory.id"]),
+            tuple(_parse_voter(text) for text in values["voters"].split(",") if text),
+        )
+        _check(properties)
+    except ValueError as error:
+        raise Misconfigured(f"{where}: {error}; restore the file from a copy") from None
+    return properties
+
+
+def _parse_lines(data: bytes, where: str) -> dict[str, str]:
+    values: dict[str, str] = {}
+    try:
+        lines = data.decode().splitlines()
+    except UnicodeDecodeError:
+        raise Misconfigured(f"{where}: this is not a text file; restore it from a copy") from None
+    for number, line in enumerate(lines, 1):
+        text = line.strip()
+        if not text or text.startswith("#"):
+            continue
+        key, equals, value = text.partition("=")
+        if not equals or key in values or key not in _KEYS:
+            raise Misconfigured(f"{where}, line {number}: {text!r} is unknown or given twice")
+        values[key] = value
+    for key in _KEYS:
+        if key not in values:
+            raise Misconfigured(f"{where}: {key} is missing; restore the file from a copy")
+    return values
+
+
+def _parse_voter(text: str) -> Voter:
+    node, _, rest = text.partition("@")
+    address, _, directory = rest.rpartition(":")
+    host, _, port = address.rpartition(":")
+    if host.startswith("[") and host.endswith("]"):
+        host = host[1:-1]
+    try:
+        return Voter(int(node), bytes.fromhex(directory), host, int(port))
+    except ValueError:
+        raise ValueError(f"voter {text!r} is not node@host:port:directory") from None
+
+
+def write_properties(fs: FileSystem, properties: Properties) -> None:
+    """Write the file atomically and durably; Misconfigured when the directory has one."""
+    if fs.exists(FILE_NAME):
+        raise Misconfigured(
+            f"the directory is formatted already ({FILE_NAME} exists): its id cannot be changed. "
+            "Remove the directory to give up its data, and format it anew"
+        )
+    data = encode_properties(properties)
+    temporary = f"{FILE_NAME}.new"
+    file = fs.open(temporary, create=True)
+    try:
+        file.truncate(0)
+        file.pwrite([data], 0)
+        file.sync()
+    finally:
+        file.close()
+    fs.rename(temporary, FILE_NAME)
+    fs.sync_directory("")
+
+
+def read_properties(fs: FileSystem) -> Properties:
+    """The file of the directory that `fs` is the root of; Misconfigured."""
+    try:
+        file = fs.open(FILE_NAME)
+    except FileNotFoundError:
+        raise Misconfigured(
+            f"there is no {FILE_NAME}: the directory is not formatted, or not the one you mean. "
+            "Format it with `quorate storage format`"
+        ) from None
+    try:
+        return decode_properties(file.pread(FILE_BYTES_MAX, 0))
+    finally:
+        file.close()
+
+
+def verify_properties(
+    properties: Properties, *, cluster_id: str | None = None, node_id: int | None = None
+) -> None:
+    """Misconfigured when the directory belongs to another cluster or node than expected."""
+    if cluster_id is not None and properties.cluster_id != cluster_id:
+        raise Misconfigured(
+            f"the directory belongs to cluster {properties.cluster_id!r}, the settings say "
+            f"{cluster_id!r}: point log.dirs to the right directory"
+        )
+    if node_id is not None and properties.node_id != node_id:
+        raise Misconfigured(
+            f"the directory belongs to node {properties.node_id}, the settings say {node_id}: "
+            "point log.dirs to the right directory, or correct node.id"
+        )
+
+
+class DirectoryLock:
+    """Keeps a second process out of a real directory for as long as this one lives (flock).
+
+    A context manager. The kernel lets go of the lock when the process ends, however it ends;
+    the file stays and names the last holder.
+    """
+
+    def __init__(self, root: str | os.PathLike[str]) -> None:
+        self._path = Path(root) / LOCK_NAME
+        self._fd = -1
+
+    def acquire(self) -> None:
+        """Misconfigured, naming the other's process id, when the directory is in use."""
+        fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.pread(fd, 32, 0).decode("ascii", "replace").strip() or "unknown"
+            os.close(fd)
+            raise Misconfigured(
+                f"{self._path.parent} is in use by process {holder}: stop it first, or give "
+                "each broker a directory of its own"
+            ) from None
+        os.ftruncate(fd, 0)
+        os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
+        self._fd = fd
+
+    def release(self) -> None:
+        """Let others in; harmless when not held."""
+        fd, self._fd = self._fd, -1
+        if fd >= 0:
+            os.close(fd)
+
+    def __enter__(self) -> DirectoryLock:
+        self.acquire()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.release()

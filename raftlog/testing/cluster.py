@@ -1,0 +1,173 @@
+"""A whole group in one heap: replicas, network, disks, clients and a nemesis, from one seed.
+
+A run has three parts: the fault phase, the healing, and the proof that the healed cluster
+serves. It ends with a `Result` or raises: `Violation` for a broken invariant, any other
+exception for a defect that an assertion inside the core found first.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from random import Random
+
+from raftlog.testing.checker import Checker
+from raftlog.testing.history import Violation
+from raftlog.testing.nemesis import Nemesis
+from raftlog.testing.network import NetworkStatistics, VirtualNetwork
+from raftlog.testing.options import SECOND_US, Options
+from raftlog.testing.reactor import VirtualReactor
+from raftlog.testing.replica import Replica
+from raftlog.testing.store import ModelStore, Store
+from raftlog.testing.trace import Trace
+from raftlog.testing.wal_store import WalStore
+from raftlog.testing.workload import Client, Ledger
+from raftlog.testing.world import CRASHES, Packet
+from raftlog.types import ZERO_POSITION, Configuration, ReplicaId, SnapshotMeta
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What one seed did."""
+
+    seed: int
+    events: int
+    """Callbacks run."""
+    simulated_us: int
+    commit: int
+    """Entries committed."""
+    terms: int
+    """Terms that had a leader."""
+    operations: Counter[str]
+    probes: Counter[str]
+    network: NetworkStatistics
+
+
+class SimCluster:
+    """The simulated cluster of one seed."""
+
+    def __init__(self, options: Options, *, whole_trace: bool = False) -> None:
+        self.options = options
+        self.reactor = VirtualReactor(options.seed)
+        self.trace = Trace(whole=whole_trace)
+        self.network: VirtualNetwork[Packet] = VirtualNetwork(
+            self.reactor, Random(f"network/{options.seed}"), options.quality
+        )
+        ids = tuple(ReplicaId(n, n.to_bytes(16, "big")) for n in range(1, options.nodes + 1))
+        birth = SnapshotMeta(ZERO_POSITION, Configuration(ids))
+        self.by_node = {replica.node: replica for replica in ids}
+        self.checker = Checker()
+        stores = self.checker.stores
+        stores.update((replica, self._store(replica, birth)) for replica in ids)
+        self.replicas = {i: Replica(self, i, store) for i, store in stores.items()}
+        self.ledger = Ledger()
+        self._clocks = Random(f"clocks/{options.seed}")
+        self.nemesis = Nemesis(self, Random(f"nemesis/{options.seed}"))
+        for replica in self.replicas.values():
+            self.restart(replica)
+        think_us = options.clients * SECOND_US // options.writes_per_s
+        self.clients = [
+            Client(self, self.ledger, Random(f"client/{options.seed}/{n}"), think_us)
+            for n in range(options.clients)
+        ]
+
+    def _store(self, replica: ReplicaId, birth: SnapshotMeta) -> Store:
+        if self.options.disk == "model":
+            return ModelStore(birth)
+        random = Random(f"disk/{self.options.seed}/{replica.node}")
+        return WalStore(birth, random, self.checker.probes)
+
+    # ------------------------------------------------------------------------- for the nemesis
+
+    def restart(self, replica: Replica) -> None:
+        """Start a stopped replica with a clock of its own."""
+        most = self.options.drift_ppm
+        drift = self._clocks.randint(-most, most)
+        try:
+            replica.start(self.nemesis.latency(replica.id.node), drift)
+        except CRASHES:
+            self.crashed(replica)
+
+    def stop(self, replica: Replica) -> None:
+        """Crash a replica."""
+        self._note_crash(replica)
+        replica.stop()
+
+    def crashed(self, replica: Replica) -> None:
+        """A crash point was reached."""
+        self.stop(replica)
+        self.nemesis.restart_later(replica)
+
+    def snapshot(self, replica: Replica) -> None:
+        """Have a replica take a snapshot now."""
+        try:
+            replica.take_snapshot()
+        except CRASHES:
+            self.crashed(replica)
+
+    def leader(self) -> Replica | None:
+        """A replica that believes to lead, of the highest term."""
+        leaders = [r for r in self.replicas.values() if r.leads]
+        return max(leaders, key=lambda r: r.node.term, default=None)
+
+    def _note_crash(self, replica: Replica) -> None:
+        probes = self.checker.probes
+        probes["crash"] += 1
+        if replica.leads:
+            probes["leader crashed"] += 1
+        if replica.store.visible.last_index > replica.store.durable.last_index:
+            probes["crash with unsynced entries"] += 1
+
+    # ------------------------------------------------------------------------------------- run
+
+    def run(self) -> Result:
+        """Fault phase, healing, proof; raises Violation."""
+        self.reactor.run_until(self.options.fault_phase_us)
+        self._heal()
+        self._converge()
+        final = next(iter(self.replicas.values())).machine.operations
+        self.ledger.judge(final)
+        return Result(
+            self.options.seed,
+            self.reactor.events,
+            self.reactor.now_us(),
+            self.checker.history.commit,
+            len(self.checker.history.leaders),
+            self.ledger.counts,
+            self.checker.probes,
+            self.network.statistics(),
+        )
+
+    def _heal(self) -> None:
+        self.nemesis.finish()
+        for client in self.clients:
+            client.stopped = True
+        self.trace.add((self.reactor.now_us(), -1, "healed"))
+
+    def _converge(self) -> None:
+        """A healed cluster must serve: commit a new write and agree on everything."""
+        limit = self.reactor.now_us() + self.options.converge_within_us
+        counts = self.ledger.counts
+        before = counts["write ok"]
+        think_us, random = self.options.timing.heartbeat_us, self.reactor.random
+        prober = Client(self, self.ledger, random, think_us, read_share=0)
+        if not self.reactor.run_until(lambda: counts["write ok"] > before, limit_us=limit):
+            raise Violation("a healed cluster serves writes", self._state())
+        prober.stopped = True
+        if not self.reactor.run_until(self._agreed, limit_us=limit):
+            raise Violation("a healed cluster converges", self._state())
+
+    def _agreed(self) -> bool:
+        commit = self.checker.history.commit
+        return all(
+            r.alive and r.machine.applied == commit == r.node.last_index
+            for r in self.replicas.values()
+        )
+
+    def _state(self) -> str:
+        """Who is where, for a cluster that got stuck."""
+        return f"committed {self.checker.history.commit}; " + "; ".join(
+            f"n{r.id.node} {r.node.role.name}@{r.node.term} commit={r.node.commit}"
+            f" last={r.node.last_index} applied={r.machine.applied}"
+            for r in self.replicas.values()
+        )

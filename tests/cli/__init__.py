@@ -1,0 +1,1 @@
+"""The command line: arguments, output, errors, and `quorate dev`'s supervision."""

@@ -1,0 +1,105 @@
+"""The overview, exit codes, laziness, and that every command explains itself."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import click
+import pytest
+
+from cli.exits import ExitCode
+from cli.main import COMMANDS, cli
+from tests.cli.conftest import Runner
+
+
+def commands() -> Iterator[tuple[tuple[str, ...], click.Command]]:
+    """(path, command) of every command that does something."""
+    context = click.Context(cli)
+    for name in COMMANDS:
+        command = cli.get_command(context, name)
+        assert command is not None
+        if isinstance(command, click.Group):
+            yield from (((name, each), command.commands[each]) for each in sorted(command.commands))
+        else:
+            yield (name,), command
+
+
+ALL = list(commands())
+
+
+@pytest.mark.parametrize(("path", "command"), ALL, ids=[" ".join(path) for path, _ in ALL])
+def test_help_has_an_example_that_names_the_command(
+    path: tuple[str, ...], command: click.Command
+) -> None:
+    assert command.help
+    assert command.epilog is not None
+    assert command.epilog.startswith("Example: ")
+    assert f"quorate {' '.join(path)}" in command.epilog
+
+
+@pytest.mark.parametrize(("path", "command"), ALL, ids=[" ".join(path) for path, _ in ALL])
+def test_every_command_with_a_result_takes_output(
+    path: tuple[str, ...], command: click.Command
+) -> None:
+    options = {option for parameter in command.params for option in parameter.opts}
+    runs_a_broker = path == ("broker", "start")
+    assert ("--output" in options) is not runs_a_broker
+
+
+def test_overview_lists_every_command(quorate: Runner) -> None:
+    result = quorate("--help")
+    assert result.code == ExitCode.OK
+    for name, entry in COMMANDS.items():
+        assert name in result.out
+        assert entry.summary in result.out
+
+
+def test_the_overview_imports_neither_client_nor_trio() -> None:
+    script = (
+        "import sys; from cli.main import main; main(['--help']);"
+        "heavy = {'confluent_kafka', 'trio', 'rich', 'partitions'} & set(sys.modules);"
+        "sys.exit(' '.join(sorted(heavy)) or 0)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=False
+    )
+    assert done.stderr == ""
+    assert done.returncode == 0
+
+
+def test_version(quorate: Runner) -> None:
+    result = quorate("--version")
+    assert result.code == ExitCode.OK
+    assert result.out.startswith("quorate")
+
+
+def test_an_unknown_command_is_a_usage_error(quorate: Runner) -> None:
+    result = quorate("tropic")
+    assert result.code == ExitCode.USAGE
+    assert "tropic" in result.err
+
+
+def test_an_unreachable_cluster_is_named_with_the_reason(quorate: Runner) -> None:
+    result = quorate("topic", "list", "--bootstrap", "127.0.0.1:1")
+    assert result.code == ExitCode.UNREACHABLE
+    assert result.err.startswith("quorate: cannot reach the cluster: 127.0.0.1:1 (")
+    assert result.err.count("\n") == 1
+
+
+def test_the_environment_names_the_cluster(
+    quorate: Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("QUORATE_BOOTSTRAP", "127.0.0.1:2,[::1]:3")
+    result = quorate("cluster", "status")
+    assert result.code == ExitCode.UNREACHABLE
+    assert "127.0.0.1:2 (" in result.err
+    assert "[::1]:3 (" in result.err
+
+
+@pytest.mark.parametrize("address", ["nonsense", ":9092", "host:0", "host:65536", "host:x", " , "])
+def test_a_malformed_address_is_a_usage_error(quorate: Runner, address: str) -> None:
+    result = quorate("topic", "list", "--bootstrap", address)
+    assert result.code == ExitCode.USAGE
+    assert "host:port" in result.err

@@ -1,0 +1,73 @@
+"""Fixtures for live tests; what brokers logged is shown when a test fails."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.live.cluster import ROOT, Cluster, running
+
+COMMAND_S = 120.0
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Add what brokers logged to the report of a failure."""
+    report = yield
+    cluster = getattr(item, "funcargs", {}).get("cluster")
+    if report.failed and isinstance(cluster, Cluster):
+        report.sections += [(f"log of {title}", text) for title, text in cluster.logs()]
+    return report
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Iterator[Cluster]:
+    """Three fresh brokers; one that is killed stays down until it is started."""
+    with running(tmp_path / "cluster") as fresh:
+        yield fresh
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a command left behind."""
+
+    code: int
+    out: str
+    err: str
+
+
+class Command:
+    """`quorate` as a process of its own, pointed at a cluster."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster = cluster
+
+    def __call__(self, *arguments: str, stdin: bytes = b"") -> Result:
+        done = subprocess.run(
+            [sys.executable, "-m", "cli.main", *arguments, "-b", self._cluster.bootstrap],
+            input=stdin,
+            capture_output=True,
+            cwd=ROOT,
+            timeout=COMMAND_S,
+            check=False,
+        )
+        return Result(done.returncode, done.stdout.decode(), done.stderr.decode())
+
+    def succeeds(self, *arguments: str, stdin: bytes = b"") -> str:
+        """Standard output of a command that must end with 0."""
+        result = self(*arguments, stdin=stdin)
+        assert result.code == 0, f"quorate {' '.join(arguments)}: {result}"
+        return result.out
+
+
+@pytest.fixture
+def quorate(cluster: Cluster) -> Command:
+    """The command line, on the test's cluster."""
+    return Command(cluster)

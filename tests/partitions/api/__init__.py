@@ -1,0 +1,1 @@
+"""Tests of the API handlers, driven through a Session with encoded requests."""

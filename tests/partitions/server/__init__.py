@@ -1,0 +1,1 @@
+"""Tests of client sessions, driven with bytes and without sockets."""

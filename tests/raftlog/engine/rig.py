@@ -1,0 +1,180 @@
+"""Engines of several nodes in one thread: virtual time, disks and connections, the real WAL."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from random import Random
+
+from raftlog.core import Timing
+from raftlog.disk.segment_log import SegmentLog
+from raftlog.disk.wal import Recovered, Wal
+from raftlog.engine import Engine, Group
+from raftlog.engine.group import SnapshotSink
+from raftlog.framing import FrameSplitter
+from raftlog.ready import SoftState
+from raftlog.testing.disk import VirtualDisk
+from raftlog.testing.reactor import VirtualProcess, VirtualReactor
+from raftlog.types import (
+    NO_HARD_STATE,
+    ZERO_POSITION,
+    Buffer,
+    Configuration,
+    Entry,
+    EntryKind,
+    ReplicaId,
+    Role,
+    SnapshotMeta,
+)
+
+DELAY_US = 200
+TIMING = Timing(heartbeat_us=50_000, election_min_us=300_000, election_max_us=600_000)
+
+
+class Recorder:
+    """An application that keeps the payloads it was told are committed."""
+
+    def __init__(self, log: SegmentLog) -> None:
+        self.log = log
+        self.applied = 0
+        self.payloads: list[bytes] = []
+        self.states: list[SoftState] = []
+
+    def committed(self, index: int, offset: int) -> None:
+        for entry in self.log.read(self.applied + 1, index + 1, 1 << 20):
+            if entry.kind is EntryKind.DATA:
+                self.payloads.append(entry.payload)
+        self.applied = index
+
+    def leadership(self, state: SoftState) -> None:
+        self.states.append(state)
+
+    def appended(self, entries: Sequence[Entry]) -> None:
+        pass
+
+    def truncated(self, first: int) -> None:
+        assert first > self.applied, "a committed entry was cut"
+
+    def read_snapshot(self, cursor: int, max_bytes: int) -> tuple[SnapshotMeta, bytes, bool]:
+        raise NotImplementedError("these tests keep whole logs")
+
+    def receive_snapshot(self, meta: SnapshotMeta) -> SnapshotSink:
+        raise NotImplementedError("these tests keep whole logs")
+
+
+class Node:
+    """One process and its disk. `start` it, `crash` it, `start` it again."""
+
+    def __init__(self, rig: Rig, number: int) -> None:
+        self.rig = rig
+        self.id = ReplicaId(number, bytes([number]) * 16)
+        self.disk = VirtualDisk(Random(f"{rig.seed}/{number}"))
+        self.process: VirtualProcess | None = None
+        self.starts = 0
+        self.engine: Engine
+        self.apps: dict[int, Recorder] = {}
+        self.failures: list[Exception] = []
+
+    def send(self, node: int, buffers: list[Buffer], *, bulk: bool) -> None:
+        """engine.Transport over the rig."""
+        self.rig.carry(self, node, b"".join(bytes(buffer) for buffer in buffers))
+
+    def start(self) -> None:
+        self.starts += 1
+        process = self.process = self.rig.reactor.process(
+            f"node{self.id.node}", incarnation=self.starts
+        )
+        wal, recovered = Wal.open(self.disk, "wal", part_bytes=1 << 16, random=process.random)
+        self.engine = Engine(self.id, process, wal, self, TIMING, self.failures.append)
+        self.apps = {}
+        logs = {group: self._open(group, recovered, wal) for group in self.rig.group_ids}
+        opened = {g: log.last() for g, log in logs.items() if g in recovered.groups}
+        recovered.replay(opened, lambda group, entries: logs[group].append(entries))
+        for group, log in logs.items():
+            known = recovered.groups.get(group)
+            app = self.apps[group] = Recorder(log)
+            hard_state = NO_HARD_STATE if known is None else known.hard_state
+            self.engine.add_group(group, log, app, hard_state)
+        for other in self.rig.nodes:
+            if other is not self and other.process is not None:
+                self.rig.connect(self, other)
+
+    def _open(self, group: int, recovered: Recovered, wal: Wal) -> SegmentLog:
+        known = recovered.groups.get(group)
+        path = f"group{group}"
+        if known is not None and known.checkpoint is not None:
+            return SegmentLog.open(self.disk, path, known.checkpoint, known.trusted)
+        voters = tuple([node.id for node in self.rig.nodes])
+        log = SegmentLog.create(self.disk, path, SnapshotMeta(ZERO_POSITION, Configuration(voters)))
+        self.disk.sync_directory("")
+        if known is None:
+            wal.stage_create(group, b"")
+            wal.write_round()
+            wal.sync_job()()
+        return log
+
+    def crash(self) -> None:
+        """Power loss: unsynced pages may go."""
+        assert self.process is not None
+        self.process.crash()
+        self.process = None
+        self.disk.crash()
+        for other in self.rig.nodes:
+            if other.process is not None:
+                other.engine.peer_disconnected(self.id)
+
+    def group(self, group: int) -> Group:
+        return self.engine.groups[group]
+
+
+class Rig:
+    """The nodes, their groups and the connections between them."""
+
+    def __init__(self, seed: int, nodes: int = 3, groups: int = 1) -> None:
+        self.seed = seed
+        self.reactor = VirtualReactor(seed)
+        self.group_ids = range(1, groups + 1)
+        self.cut: set[tuple[int, int]] = set()
+        self.frames = 0
+        self.nodes = [Node(self, number) for number in range(1, nodes + 1)]
+        for node in self.nodes:
+            node.start()
+
+    def connect(self, one: Node, other: Node) -> None:
+        one.engine.peer_connected(other.id)
+        other.engine.peer_connected(one.id)
+
+    def carry(self, sender: Node, target: int, data: bytes) -> None:
+        """Deliver after a fixed delay, in order, to the incarnation that runs now."""
+        receiver = self.nodes[target - 1]
+        incarnation = receiver.process
+        if incarnation is None or (sender.id.node, target) in self.cut:
+            return
+        self.frames += 1
+
+        def arrive() -> None:
+            for frame in FrameSplitter().feed(data):
+                receiver.engine.receive(sender.id, frame)
+
+        incarnation.deliver_at(self.reactor.now_us() + DELAY_US, arrive)
+
+    def leader(self, group: int = 1) -> Node | None:
+        """The confirmed leader with the highest term."""
+        found = [
+            node
+            for node in self.nodes
+            if node.process is not None
+            and node.group(group).node.role is Role.LEADER
+            and node.group(group).node.confirmed
+        ]
+        return max(found, key=lambda node: node.group(group).node.term, default=None)
+
+    def wait_leader(self, group: int = 1) -> Node:
+        assert self.reactor.run_until(
+            lambda: self.leader(group) is not None, limit_us=self.reactor.now_us() + 5_000_000
+        )
+        leader = self.leader(group)
+        assert leader is not None
+        return leader
+
+    def run(self, seconds: float) -> None:
+        self.reactor.run_until(self.reactor.now_us() + int(seconds * 1e6))
