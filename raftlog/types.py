@@ -12,7 +12,7 @@ MAX_TERM = 2**31 - 1
 """Terms are handed to Kafka clients as leader epochs, which are int32: a larger term is refused."""
 
 METADATA_GROUP = 0
-"""The group id of the metadata quorum; every other group's id is allotted by it and never reused."""
+"""The group id of the metadata quorum, which allots every other group's id; none is reused."""
 
 Buffer = bytes | bytearray | memoryview
 
@@ -31,7 +31,7 @@ class ReplicaId(NamedTuple):
 
 
 class Configuration(NamedTuple):
-    """Who votes. While `outgoing` is not empty the configuration is joint (Raft paper, section 6)."""
+    """Who votes. It is joint while `outgoing` is not empty (Raft paper, section 6)."""
 
     voters: tuple[ReplicaId, ...]
     outgoing: tuple[ReplicaId, ...] = ()

@@ -24,8 +24,7 @@ from partitions.replicas.interface import (
     TrimOutcome,
 )
 from partitions.replicas.trim import decode_trim, encode_trim
-from partitions.storage import OffsetOutOfRange, PartitionLog
-from partitions.storage.producers import Duplicate
+from partitions.storage import Duplicate, PartitionLog
 from raftlog.engine import Group, Outcome
 from raftlog.engine.group import SnapshotSink
 from raftlog.errors import NotLeader, Overloaded
@@ -142,13 +141,17 @@ class PartitionReplica:
         self, duplicate: Duplicate, acks: int, on_done: OnAppend
     ) -> AppendOutcome | None:
         """A batch sent again: answer as the first time, once the first is committed."""
+        stamped = self.config.message_timestamp_type == "LogAppendTime"
         outcome = AppendOutcome(
-            ErrorCode.NONE, duplicate.base_offset, duplicate.timestamp, self.log.log_start_offset
+            ErrorCode.NONE,
+            duplicate.base_offset,
+            duplicate.timestamp if stamped else NO_TIMESTAMP,
+            self.log.log_start_offset,
         )
         if acks != -1:
             return outcome
         done = partial(self._appended, outcome, on_done)
-        if duplicate.base_offset < self.high_watermark:
+        if duplicate.end_offset <= self.high_watermark:
             self._reactor.call_soon(partial(done, Outcome.DONE))
         else:
             # behind everything appended so far, the original included
@@ -214,12 +217,9 @@ class PartitionReplica:
                 ErrorCode.OFFSET_OUT_OF_RANGE,
                 f"offset {offset} is outside {self.log.log_start_offset}..{self.high_watermark}",
             )
-        try:
-            return self.log.read_batches(
-                offset, max_bytes, self.high_watermark, at_least_one=at_least_one
-            )
-        except OffsetOutOfRange as error:
-            raise KafkaError(ErrorCode.OFFSET_OUT_OF_RANGE, str(error)) from error
+        return self.log.read_batches(
+            offset, max_bytes, self.high_watermark, at_least_one=at_least_one
+        )
 
     def watch(self, callback: Callable[[], None]) -> Callable[[], None]:
         """See `interface.Replica.watch`."""

@@ -21,9 +21,9 @@ def pytest_runtest_makereport(
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Add what brokers logged to the report of a failure."""
     report = yield
-    cluster = getattr(item, "funcargs", {}).get("cluster")
-    if report.failed and isinstance(cluster, Cluster):
-        report.sections += [(f"log of {title}", text) for title, text in cluster.logs()]
+    for cluster in getattr(item, "funcargs", {}).values():
+        if report.failed and isinstance(cluster, Cluster):
+            report.sections += [(f"log of {title}", text) for title, text in cluster.logs()]
     return report
 
 
@@ -31,6 +31,13 @@ def pytest_runtest_makereport(
 def cluster(tmp_path: Path) -> Iterator[Cluster]:
     """Three fresh brokers; one that is killed stays down until it is started."""
     with running(tmp_path / "cluster") as fresh:
+        yield fresh
+
+
+@pytest.fixture(scope="module")
+def shared_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """Three brokers for all tests of a module: they harm no broker and use topics of their own."""
+    with running(tmp_path_factory.mktemp("cluster")) as fresh:
         yield fresh
 
 
@@ -71,3 +78,9 @@ class Command:
 def quorate(cluster: Cluster) -> Command:
     """The command line, on the test's cluster."""
     return Command(cluster)
+
+
+@pytest.fixture
+def shared_quorate(shared_cluster: Cluster) -> Command:
+    """The command line, on the module's cluster."""
+    return Command(shared_cluster)

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from metadata import records as r
-from metadata.codec import encode_entry
+from metadata.codec import ENTRY_BYTES_MAX, encode_entry
 from metadata.errors import ImageError, RecordError, UnknownRecord
 from metadata.image import EMPTY_IMAGE, decode_snapshot, difference, encode_snapshot, state_hash
 from metadata.image.snapshot import MAGIC
@@ -57,20 +57,17 @@ def test_the_empty_image_has_a_snapshot() -> None:
 
 def test_a_large_image_is_cut_into_frames() -> None:
     image = cluster([None])
-    for at in range(5):
-        image = after(
-            image,
-            [
-                record
-                for n in range(at * 1000, at * 1000 + 1000)
-                for record in (
-                    r.TopicCreated(uuid(n + 1), f"t{n}"),
-                    r.ConfigSet(r.ResourceType.TOPIC, f"t{n}", "retention.ms", "9" * 900),
-                )
-            ],
-        )
+    for first in range(0, 240, 60):
+        configs: list[r.Record] = [
+            r.ConfigSet(r.ResourceType.BROKER, "", f"k{n}", "9" * 32_000)
+            for n in range(first, first + 60)
+        ]
+        topics: list[r.Record] = [
+            r.TopicCreated(uuid(n + 1), f"t{n}") for n in range(first * 10, first * 10 + 600)
+        ]
+        image = after(image, configs + topics)
     data = encode_snapshot(image)
-    assert len(data) > 4 * 1024 * 1024
+    assert len(data) > 3 * ENTRY_BYTES_MAX
     assert state_hash(decode_snapshot(data)) == state_hash(image)
 
 

@@ -158,15 +158,14 @@ def test_what_is_not_served_closes(services: FakeServices, key: int, version: in
 # --- clients' faults
 
 
-@pytest.mark.parametrize("version", [9, 10, 11, 12])
+@pytest.mark.parametrize("version", [11, 12])
 def test_librdkafkas_question_for_all_topics(services: FakeServices, version: int) -> None:
-    """Its count of all topics has four bytes, in versions where the null array has one."""
+    """Its count of all topics has four bytes where the null array has one."""
     services.add_topic("a")
     services.add_topic("b")
     client = Client(services)
     frame = bytearray(client.encode(3, version, wire.messages(3).MetadataRequest(topics=None)))
-    body = 5 if version < 11 else 4
-    frame[-body:-body] = bytes(3)
+    frame[-4:-4] = bytes(3)
     struct.pack_into(">i", frame, 0, len(frame) - 4)
     client.feed(bytes(frame))
     ((_, response),) = client.receive()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+from functools import partial
 from itertools import count
 
 import pytest
@@ -26,9 +27,8 @@ class Writer:
         leader = self.rig.wait_leader(self.group)
         for _ in range(amount):
             payload = b"%08d" % next(self.numbers)
-            leader.group(self.group).propose(
-                EntryKind.DATA, 1, payload, lambda outcome, p=payload: self._done(p, outcome)
-            )
+            on_done = partial(self._done, payload)
+            leader.group(self.group).propose(EntryKind.DATA, 1, payload, on_done)
 
     def _done(self, payload: bytes, outcome: Outcome) -> None:
         (self.acknowledged if outcome is Outcome.DONE else self.unknown).append(payload)
