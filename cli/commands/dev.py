@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import signal
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cli.context import output_option
+from cli.context import DEFAULT_BOOTSTRAP, output_option
 from cli.exits import CommandFailed, ExitCode
 from cli.output import emit_json, note
 
@@ -183,17 +184,29 @@ async def _until_signal(supervisor: Supervisor, announce: Callable[[], None]) ->
 def welcome(plan: Plan, supervisor: Supervisor) -> str:
     """What to tell the person who started the cluster."""
     first = plan.brokers[0]
-    default = str(first.kafka) == "127.0.0.1:9092"
-    at = "" if default else f" -b {first.kafka}"
+    at = "" if str(first.kafka) == DEFAULT_BOOTSTRAP else f" -b {first.kafka}"
+    quorate = own_name()
     victim = plan.brokers[-1]
     return "\n".join(
         [
             f"{len(plan.brokers)} brokers serve. Bootstrap address: {plan.bootstrap}",
             "Try, in another terminal:",
-            f"  quorate topic create greetings --partitions 3{at}",
-            f"  seq 10 | quorate produce greetings{at}; quorate consume greetings{at} --until-end",
-            f"  kill -9 {supervisor.pids[victim.id]}; quorate cluster status{at}    "
+            f"  {quorate} topic create greetings --partitions 3{at}",
+            f"  seq 10 | {quorate} produce greetings{at}; "
+            f"{quorate} consume greetings{at} --until-end",
+            f"  kill -9 {supervisor.pids[victim.id]}; {quorate} cluster status{at}    "
             f"(that is broker {victim.id})",
             "Ctrl-C stops the cluster.",
         ]
     )
+
+
+def own_name() -> str:
+    """How this program can be called from here: not every environment is on the PATH."""
+    if shutil.which("quorate"):
+        return "quorate"
+    beside = Path(sys.executable).with_name("quorate")
+    if not beside.exists():
+        return f"{sys.executable} -m cli.main"
+    here = Path.cwd()
+    return str(beside.relative_to(here) if beside.is_relative_to(here) else beside)

@@ -11,7 +11,7 @@ CONSENSUS: tuple[ConfigDef, ...] = (
     ConfigDef(
         "raft.heartbeat.interval.ms",
         ConfigType.INT,
-        "50",
+        "100",
         Scope.BROKER,
         Whole(1, 60_000),
         "How often leaders speak to followers; one message per peer covers all quiet groups.",
@@ -20,7 +20,7 @@ CONSENSUS: tuple[ConfigDef, ...] = (
     ConfigDef(
         "raft.election.timeout.min.ms",
         ConfigType.INT,
-        "300",
+        "600",
         Scope.BROKER,
         Whole(2, 600_000),
         "A follower that heard its leader within this time helps nobody to replace it.",
@@ -29,7 +29,7 @@ CONSENSUS: tuple[ConfigDef, ...] = (
     ConfigDef(
         "raft.election.timeout.max.ms",
         ConfigType.INT,
-        "600",
+        "1200",
         Scope.BROKER,
         Whole(2, 600_000),
         "Followers wait between the minimum and this before they campaign; a leader that hears "

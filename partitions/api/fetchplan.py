@@ -32,13 +32,15 @@ _HINTED = (ErrorCode.NOT_LEADER_OR_FOLLOWER, ErrorCode.FENCED_LEADER_EPOCH)
 class Target:
     """One partition asked for: where to read, or why not."""
 
-    __slots__ = ("error", "index", "last_epoch", "max_bytes", "offset", "replica", "topic")
+    __slots__ = ("epoch", "error", "index", "last_epoch", "max_bytes", "offset", "replica", "topic")
 
-    def __init__(self, index: int, offset: int, max_bytes: int, last_epoch: int) -> None:
-        self.index = index
-        self.offset = offset
-        self.max_bytes = max_bytes
-        self.last_epoch = last_epoch
+    def __init__(self, part: Any) -> None:
+        """`part` is the request's FetchPartition, which is not kept."""
+        self.index: int = part.partition
+        self.offset: int = part.fetch_offset
+        self.max_bytes: int = part.partition_max_bytes
+        self.epoch: int = part.current_leader_epoch
+        self.last_epoch: int = part.last_fetched_epoch
         self.topic: Topic | None = None
         self.replica: Replica | None = None
         self.error: KafkaError | None = None
@@ -67,17 +69,12 @@ class FetchPlan:
             topic, error = self._topic(image, wanted, by_id)
             self._shape.append((wanted.topic, wanted.topic_id, len(wanted.partitions)))
             for part in wanted.partitions:
-                target = Target(
-                    part.partition,
-                    part.fetch_offset,
-                    part.partition_max_bytes,
-                    part.last_fetched_epoch,
-                )
+                target = Target(part)
                 self.targets.append(target)
                 target.topic = topic
                 target.error = error
                 if error is None:
-                    self._find_replica(target, part.current_leader_epoch)
+                    self._find_replica(target)
 
     def _topic(
         self, image: MetadataImage, wanted: Any, by_id: bool
@@ -94,28 +91,39 @@ class FetchPlan:
             return None, KafkaError(ErrorCode.TOPIC_AUTHORIZATION_FAILED, text)
         return topic, None
 
-    def _find_replica(self, target: Target, epoch: int) -> None:
+    def _find_replica(self, target: Target) -> None:
         try:
-            target.replica = leading_replica(self._services, target.topic, target.index, epoch)
+            target.replica = leading_replica(
+                self._services, target.topic, target.index, target.epoch
+            )
         except KafkaError as error:
-            target.error = error
+            # kept with its traceback it would keep the frames below it, and the request's bytes
+            target.error = error.with_traceback(None)
+
+    def refresh(self) -> None:
+        """Find the replicas again: who led when the poll began may have lost it, or lost it
+        and got it back in a term that fences the client."""
+        for target in self.targets:
+            if target.error is None:
+                self._find_replica(target)
 
     @property
     def idle(self) -> bool:
         """Nothing can be read and nothing is wrong: reading would yield empty answers only.
 
-        What most polls of a consumer that has caught up meet, so it is asked first.
+        What most polls of a consumer that has caught up meet, so it is asked first, right
+        after the plan was made.
         """
         for target in self.targets:
             replica = target.replica
-            if replica is None or not replica.is_leader or target.last_epoch != NO_EPOCH:
+            if replica is None or target.last_epoch != NO_EPOCH:
                 return False
             if not replica.high_watermark <= target.offset <= replica.end_offset:
                 return False
         return True
 
     def read(self) -> tuple[list[Any], int, bool]:
-        """Read once: (answer per target, bytes of records, whether any target failed)."""
+        """Read once: (answer per target, bytes of records, does an answer bear bad news)."""
         targets = self.targets
         count = len(targets)
         answers: list[Any] = [None] * count
@@ -127,7 +135,7 @@ class FetchPlan:
             answer = answers[at] = self._read_target(
                 targets[at], room - total, not total and available > 0
             )
-            if answer.error_code:
+            if answer.error_code or answer.diverging_epoch is not None:
                 failed = True
             else:
                 total += len(answer.records)
@@ -135,12 +143,10 @@ class FetchPlan:
 
     def _read_target(self, target: Target, room: int, first: bool) -> Any:
         replica = target.replica
+        if target.error is not None:
+            return self._failed(target, target.error)
         try:
-            if target.error is not None:
-                raise target.error
             assert replica is not None
-            if not replica.is_leader:
-                raise _moved(target)
             if target.last_epoch != NO_EPOCH:
                 diverged = self._diverged(target, replica)
                 if diverged is not None:
@@ -220,10 +226,3 @@ class FetchPlan:
                     _M.NodeEndpoint(node_id=node, host=address.host, port=address.port, rack=rack)
                 )
         return endpoints
-
-
-def _moved(target: Target) -> KafkaError:
-    name = "" if target.topic is None else target.topic.name
-    return KafkaError(
-        ErrorCode.NOT_LEADER_OR_FOLLOWER, f"the leadership of {name}-{target.index} moved"
-    )

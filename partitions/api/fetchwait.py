@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from partitions.api.context import CancellablePending, Failed
+from partitions.api.context import Body, CancellablePending, Failed
 from partitions.api.fetchplan import FetchPlan
 from partitions.api.services import Services
 
@@ -54,6 +54,7 @@ class FetchWait(CancellablePending):
         if self.done:
             return
         try:
+            self._plan.refresh()
             answers, total, failed = self._plan.read()
         except Exception as error:
             self._release()
@@ -68,7 +69,11 @@ class FetchWait(CancellablePending):
     def _expire(self) -> None:
         if not self.done:
             self._release()
-            self.resolve_with(lambda: self._plan.body(self._plan.read()[0]))
+            self.resolve_with(self._last)
+
+    def _last(self) -> Body:
+        self._plan.refresh()
+        return self._plan.body(self._plan.read()[0])
 
     def _finish(self, answers: list[Any]) -> None:
         self._release()

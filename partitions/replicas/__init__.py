@@ -1,1 +1,10 @@
-"""To be written."""
+"""A partition's copy on this broker: what Raft decides, said in Kafka's words.
+
+`interface` is what request handlers may ask. `replica.PartitionReplica` answers them and is at
+the same time the application of the partition's Raft group. `manager.ReplicaManager` creates and
+removes replicas as the metadata image says. `trim` is the one control entry, `insync` the rule
+for `min.insync.replicas` above the majority.
+
+Rules: commit is the group's alone, no list of in-sync replicas drives it; nothing is served
+before the leader's no-op is committed; a peer's message never creates a replica.
+"""

@@ -16,6 +16,7 @@ import structlog
 from metadata.configs import BrokerLayers, TopicConfig, topic_config
 from metadata.image import ImageDelta, MetadataImage, Partition, Topic
 from metadata.records import ResourceType
+from partitions.replicas.insync import InsyncGate
 from partitions.replicas.replica import PartitionReplica
 from partitions.storage import FileCache, LogConfig, PartitionLog
 from raftlog.disk.wal import RecoveredGroup
@@ -92,6 +93,7 @@ class ReplicaManager:
         self._reactor = reactor
         self._me = me
         self._files = FileCache(fs)
+        self._insync = InsyncGate(reactor, engine.links.is_up)
         self._layers = layers
         self._led = led
         self.replicas: dict[int, PartitionReplica] = {}
@@ -239,6 +241,7 @@ class ReplicaManager:
             partition_log,
             config,
             self._reactor,
+            self._insync,
             lambda replica: self._led(replica.group, replica.leader_epoch),
         )
 

@@ -15,6 +15,7 @@ from functools import partial
 from metadata.configs import TopicConfig
 from partitions.errors import ErrorCode, KafkaError
 from partitions.records import BatchHeader, set_append_time, stamp
+from partitions.replicas.insync import InsyncGate, above_majority
 from partitions.replicas.interface import (
     NO_OFFSET,
     NO_TIMESTAMP,
@@ -46,6 +47,7 @@ class PartitionReplica:
         log: PartitionLog,
         config: TopicConfig,
         reactor: Reactor,
+        insync: InsyncGate,
         led: Callable[[PartitionReplica], None],
     ) -> None:
         """`led` is called when this replica has become the confirmed leader."""
@@ -59,6 +61,7 @@ class PartitionReplica:
         self.high_watermark = log.log_start_offset
         self.group_handle: Group
         self._reactor = reactor
+        self._insync = insync
         self._led = led
         self._watchers: dict[int, Callable[[], None]] = {}
         self._next_watcher = 0
@@ -105,6 +108,9 @@ class PartitionReplica:
     ) -> AppendOutcome | None:
         """See `interface.Replica.append`."""
         self._check_leader()
+        wanted = self.config.min_insync_replicas if acks == -1 else 1
+        if wanted > 1:
+            self._insync.check(self.group_handle, wanted)
         if header.producer_id >= 0:
             duplicate = self._check_sequence(header)
             if duplicate is not None:
@@ -118,12 +124,10 @@ class PartitionReplica:
         stamp(batch, base, self.leader_epoch)
         outcome = AppendOutcome(ErrorCode.NONE, base, append_time, self.log.log_start_offset)
         done = partial(self._appended, outcome, on_done) if acks == -1 else None
-        try:
-            group.propose(EntryKind.DATA, header.last_offset_delta + 1, bytes(batch), done)
-        except NotLeader as error:
-            raise KafkaError(ErrorCode.NOT_LEADER_OR_FOLLOWER, str(error)) from error
-        except Overloaded as error:
-            raise KafkaError(ErrorCode.REQUEST_TIMED_OUT, str(error)) from error
+        if done is not None and wanted > 1 and above_majority(group, wanted):
+            index = group.node.last_index + 1
+            done = partial(self._committed_not_insync, index, wanted, outcome, on_done)
+        self._propose(EntryKind.DATA, header.last_offset_delta + 1, bytes(batch), done)
         if header.producer_id >= 0:
             self.log.producers.append(header, base)
         return None if acks == -1 else outcome
@@ -132,6 +136,20 @@ class PartitionReplica:
         if not self.is_leader:
             text = f"node does not lead {self.topic}-{self.partition}"
             raise KafkaError(ErrorCode.NOT_LEADER_OR_FOLLOWER, text)
+
+    def _propose(
+        self,
+        kind: EntryKind,
+        span: int,
+        payload: bytes,
+        done: Callable[[Outcome], None] | None,
+    ) -> None:
+        try:
+            self.group_handle.propose(kind, span, payload, done)
+        except NotLeader as error:
+            raise KafkaError(ErrorCode.NOT_LEADER_OR_FOLLOWER, str(error)) from error
+        except Overloaded as error:
+            raise KafkaError(ErrorCode.REQUEST_TIMED_OUT, str(error)) from error
 
     def _check_sequence(self, header: BatchHeader) -> Duplicate | None:
         verdict = self.log.producers.check(header)
@@ -157,6 +175,26 @@ class PartitionReplica:
             # behind everything appended so far, the original included
             self.group_handle.waiters.append((self.group_handle.node.last_index, done))
         return None
+
+    def _committed_not_insync(
+        self,
+        index: int,
+        wanted: int,
+        outcome: AppendOutcome,
+        on_done: OnAppend,
+        result: Outcome,
+    ) -> None:
+        """Committed, but `min.insync.replicas` asks for more replicas than that."""
+        if result is not Outcome.DONE:
+            self._appended(outcome, on_done, result)
+            return
+
+        def settled(error: ErrorCode) -> None:
+            text = "the batch is committed, on fewer replicas than min.insync.replicas"
+            failed = AppendOutcome(error, NO_OFFSET, NO_TIMESTAMP, NO_OFFSET, text)
+            on_done(failed if error else outcome)
+
+        self._insync.wait(self.group_handle, index, wanted, settled)
 
     def _appended(self, outcome: AppendOutcome, on_done: OnAppend, result: Outcome) -> None:
         if result is Outcome.DONE:
@@ -184,12 +222,8 @@ class PartitionReplica:
             outcome = TrimOutcome(ErrorCode.NONE, self.log.log_start_offset)
             self._reactor.call_soon(partial(on_done, outcome))
             return
-        try:
-            self.group_handle.propose(
-                EntryKind.CONTROL, 0, encode_trim(offset), partial(self._trimmed, on_done)
-            )
-        except NotLeader as error:
-            raise KafkaError(ErrorCode.NOT_LEADER_OR_FOLLOWER, str(error)) from error
+        done = partial(self._trimmed, on_done)
+        self._propose(EntryKind.CONTROL, 0, encode_trim(offset), done)
 
     def trim_to(self, offset: int) -> None:
         """Retention: propose a new log start; nothing happens if this replica cannot."""
@@ -274,11 +308,20 @@ class PartitionReplica:
         """Move the high watermark and carry out committed trims."""
         if offset > self.high_watermark:
             self.high_watermark = offset
+            self.log.producers.settled(offset)
         while self._controls and self._controls[0][0] <= index:
             at, start = self._controls.popleft()
-            self.log.apply_trim(start, at)
+            self._trim(start, at)
         if self._watchers:
             self._wake()
+
+    def _trim(self, log_start_offset: int, index: int) -> None:
+        """Carry out a committed trim; the core must know what it can no longer read."""
+        before = self.log.snapshot()
+        self.log.apply_trim(log_start_offset, index)
+        after = self.log.snapshot()
+        if after != before:
+            self.group_handle.node.snapshot_taken(after)
 
     def leadership(self, state: SoftState) -> None:
         """Serve from the confirmation on, stop with the role."""

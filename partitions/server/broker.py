@@ -261,7 +261,7 @@ class Broker:
     def _hand_over(self, group: Group) -> bool:
         if group.node.role is not Role.LEADER:
             return False
-        target = self.engine.best_successor(group)
+        target = self.engine.links.best_successor(group)
         if target is None:
             return False
         group.node.transfer(target)

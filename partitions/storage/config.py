@@ -28,6 +28,8 @@ class LogConfig:
     """Idempotent producers remembered; beyond it the ones silent for longest are forgotten."""
     producer_expiration_ms: int = 24 * 3600 * 1000
     """Silence, by batch timestamps, after which a producer is forgotten."""
+    producers_save_bytes: int = 4 * 1024 * 1024
+    """Batches appended after which a sync also saves the producer table."""
 
     def __post_init__(self) -> None:
         if not 1 <= self.segment_bytes <= SEGMENT_BYTES_MAX:

@@ -11,7 +11,8 @@ from collections import OrderedDict, deque
 
 from raftlog.seams import File, FileSystem
 
-OPEN_FILES_MAX = 256
+OPEN_FILES_MAX = 8
+"""Enough for one log; a cache that is shared should be given what the process may open."""
 
 
 class FileCache:
@@ -30,6 +31,8 @@ class FileCache:
         file = self._open.get(path)
         if file is not None:
             self._open.move_to_end(path)
+            if self._released:
+                self._evict()
             return file
         file = self.fs.open(path, create=create)
         self._open[path] = file

@@ -4,12 +4,12 @@ and as consumers, retention and snapshots see it (here)."""
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
-from partitions.records import find_timestamp
 from partitions.storage import reading, retention
 from partitions.storage.errors import OffsetOutOfRange
 from partitions.storage.install import SnapshotReceiver
-from partitions.storage.manifest import Manifest, encode_manifest
+from partitions.storage.manifest import Manifest, encode_manifest, encode_recent
 from partitions.storage.recovery import load_log, producers_at
 from partitions.storage.segment import Segment
 from partitions.storage.segmented import SegmentedLog
@@ -24,11 +24,20 @@ class PartitionLog(SegmentedLog):
 
     def sync_job(self) -> Callable[[], None]:
         """See GroupLog. Also removes, durably, the segments that trims made superfluous."""
+        producers = self._recent_producers()
         if not self._garbage:
-            return self.sync.job()
+            return self.sync.job(producers=producers)
         manifest = self._manifest = self._encode_manifest(self._garbage)
         garbage, self._garbage = self._garbage, []
-        return self.sync.job(manifest, garbage)
+        return self.sync.job(manifest, garbage, producers)
+
+    def _recent_producers(self) -> Callable[[], bytes] | None:
+        """Save the table when opening the log would otherwise read many batch headers."""
+        if self._unsaved_bytes < self.config.producers_save_bytes:
+            return None
+        self._unsaved_bytes = 0
+        clock, states = self.producers.written()
+        return partial(encode_recent, self.last(), clock, dict(states))
 
     # --- the log start
 
@@ -157,17 +166,13 @@ class PartitionLog(SegmentedLog):
             return b""
         return reading.read_batches(self._segments, offset, max_bytes, end_offset, at_least_one)
 
-    def offset_for_timestamp(
-        self, timestamp_ms: int, find_in_batch: reading.FindInBatch = find_timestamp
-    ) -> tuple[int, int] | None:
-        """(timestamp, offset) of the first record at or after `timestamp_ms`."""
-        return reading.find_time(self._segments, timestamp_ms, self.log_start_offset, find_in_batch)
+    def offset_for_timestamp(self, timestamp_ms: int) -> tuple[int, int] | None:
+        """(timestamp, offset) of the first record at or after `timestamp_ms`.
 
-    def max_timestamp(
-        self, find_in_batch: reading.FindInBatch = find_timestamp
-    ) -> tuple[int, int] | None:
+        The one look-up that reads records. KafkaError when a batch cannot be decompressed.
+        """
+        return reading.find_time(self._segments, timestamp_ms, self.log_start_offset)
+
+    def max_timestamp(self) -> tuple[int, int] | None:
         """(timestamp, offset) of the first record with the largest timestamp (KIP-734)."""
-        latest = max(segment.max_timestamp for segment in self._segments)
-        if latest < 0:
-            return None
-        return self.offset_for_timestamp(latest, find_in_batch)
+        return reading.latest_time(self._segments, self.log_start_offset)

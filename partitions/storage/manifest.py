@@ -26,9 +26,11 @@ from raftlog.errors import CorruptLog
 from raftlog.types import LogPosition, SnapshotMeta
 
 MANIFEST_NAME = "log.snapshot"
+RECENT_NAME = "log.producers"
 MANIFEST_BYTES_MAX = 64 * 1024 * 1024
 _MANIFEST_MAGIC = b"QSnap\x00\x00\x01"
 _PRODUCERS_MAGIC = b"QProd\x00\x00\x01"
+_RECENT_MAGIC = b"QRecp\x00\x00\x01"
 _HEAD = Struct("<II")
 _INT_MAX = 2**63
 
@@ -98,6 +100,28 @@ def decode_producers(data: bytes, name: str) -> ProducerSnapshot:
     body = _unframe(_PRODUCERS_MAGIC, data, name)
     try:
         return _unpack_producers(body)
+    except (ValueError, TypeError) as error:
+        raise CorruptLog(f"{name}: not a producer table: {error}") from None
+
+
+def encode_recent(position: LogPosition, clock_ms: int, states: dict[int, ProducerState]) -> bytes:
+    """The `log.producers` file: the table at an entry.
+
+    Index and term name the entry for good (log matching), so that the file needs no care when
+    the log is cut: it counts if the log still has that entry.
+    """
+    table = ProducerSnapshot(position.offset, clock_ms, states)
+    return _frame(_RECENT_MAGIC, [position.index, position.term, _pack_producers(table)])
+
+
+def decode_recent(data: bytes, name: str) -> tuple[LogPosition, ProducerSnapshot]:
+    """What `encode_recent` was given. Raises CorruptLog."""
+    body = _unframe(_RECENT_MAGIC, data, name)
+    try:
+        index, term, raw = body
+        table = _unpack_producers(raw)
+        _numbers([index, term], 2)
+        return LogPosition(index, term, table.offset), table
     except (ValueError, TypeError) as error:
         raise CorruptLog(f"{name}: not a producer table: {error}") from None
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
+from partitions.records import iter_records
 from partitions.records.header import HEADER_BYTES, parse_header
 from partitions.storage.segment import Segment, plausible
 from raftlog.types import Buffer
 
-FindInBatch = Callable[[Buffer, int], tuple[int, int] | None]
-"""(batch, timestamp) -> (timestamp, offset) of the first record that reaches it."""
 _SKIP_BYTES = 8192
 """Read beyond the bytes asked for, when the first batch's position is only known roughly."""
 
@@ -75,10 +74,11 @@ def _fit(segment: Segment, start: int, max_bytes: int, end_offset: int) -> int:
     return segment.size
 
 
-def find_time(
-    segments: Sequence[Segment], timestamp_ms: int, low: int, find_in_batch: FindInBatch
-) -> tuple[int, int] | None:
-    """(timestamp, offset) of the first record at or above offset `low` that is so late."""
+def find_time(segments: Sequence[Segment], timestamp_ms: int, low: int) -> tuple[int, int] | None:
+    """(timestamp, offset) of the first record at or above offset `low` that is so late.
+
+    Records are looked at in batches whose header promises one, in order: usually in one batch.
+    """
     for segment in segments:
         if segment.max_timestamp < timestamp_ms or segment.end_offset <= low:
             continue
@@ -86,7 +86,32 @@ def find_time(
         for position, header in segment.headers(start, segment.size):
             if header.max_timestamp < timestamp_ms or header.next_offset <= low:
                 continue
-            found = find_in_batch(segment.file.pread(header.size, position), timestamp_ms)
+            found = _find_record(segment.file.pread(header.size, position), timestamp_ms, low)
             if found is not None:
-                return found[0], max(found[1], low)
+                return found
     return None
+
+
+def _find_record(batch: Buffer, timestamp_ms: int, low: int) -> tuple[int, int] | None:
+    for record in iter_records(batch):
+        if record.timestamp >= timestamp_ms and record.offset >= low:
+            return record.timestamp, record.offset
+    return None
+
+
+def latest_time(segments: Sequence[Segment], low: int) -> tuple[int, int] | None:
+    """(timestamp, offset) of the first of the latest records at or above offset `low`."""
+    latest = -1
+    for segment in segments:
+        if segment.base >= low:
+            latest = max(latest, segment.max_timestamp)
+        elif segment.end_offset > low and segment.max_timestamp > latest:
+            start = segment.position_before(low)
+            for position, header in segment.headers(start, segment.size):
+                if header.base_offset >= low:
+                    latest = max(latest, header.max_timestamp)
+                elif header.next_offset > low:
+                    batch = segment.file.pread(header.size, position)
+                    times = [r.timestamp for r in iter_records(batch) if r.offset >= low]
+                    latest = max([latest, *times])
+    return find_time(segments, latest, low) if latest >= 0 else None

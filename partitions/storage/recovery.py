@@ -18,10 +18,12 @@ from partitions.storage.extent import replay, settle
 from partitions.storage.files import FileCache
 from partitions.storage.manifest import (
     MANIFEST_NAME,
+    RECENT_NAME,
     Manifest,
     ProducerSnapshot,
     decode_manifest,
     decode_producers,
+    decode_recent,
 )
 from partitions.storage.producers import ProducerTable
 from partitions.storage.segment import Segment, segment_name
@@ -34,6 +36,7 @@ from raftlog.storage import Checkpoint
 from raftlog.types import LogPosition, SnapshotMeta
 
 START_BYTES_MAX = 64 * 1024
+_UNFINISHED = (f"{MANIFEST_NAME}.", f"{RECENT_NAME}.")
 _SUFFIXES = (".log", ".raft", ".producers")
 
 
@@ -88,19 +91,19 @@ def load_log(
     path: str,
     config: LogConfig,
     checkpoint: Checkpoint | None,
-    trusted_index: int,
+    trusted_index: int | None,
 ) -> Loaded:
     """See PartitionLog.open."""
     manifest = _read_manifest(files, path)
     detail = decode_detail(checkpoint.detail) if checkpoint else None
     starts = _read_starts(files, path)
     birth = _birth(manifest, detail, starts, path)
-    if detail is not None and detail.birth != birth:
-        checkpoint, detail, superseded = None, None, True
-        target: int | None = manifest.meta.position.index if manifest else 0
-    else:
-        superseded = False
-        target = min(checkpoint.position.index, trusted_index) if checkpoint else None
+    superseded = detail is not None and detail.birth != birth
+    target = trusted_index
+    if superseded:
+        detail, target = None, 0
+    elif checkpoint is not None and target is not None:
+        target = min(checkpoint.position.index, target)
     starts = [start for start in starts if start.birth == birth]
     meta = manifest.meta if manifest else _meta_of(starts, path)
     if target is not None:
@@ -112,7 +115,7 @@ def load_log(
             raise CorruptLog(f"{path}: the first segment is missing")
         segments, claims = [_fresh(files, path, config, birth, meta)], True
     reached = segments[-1].last_index
-    wanted = max(target if target is not None else trusted_index, meta.position.index)
+    wanted = target or 0
     if reached < wanted:
         raise CorruptLog(
             f"{segments[-1].raft_path}: entries {reached + 1}..{wanted} were durable and are "
@@ -122,9 +125,10 @@ def load_log(
     _remove_others(files, path, segments)
     runs = _runs(meta, manifest, terms)
     table = ProducerTable(config.producers_max, config.producer_expiration_ms)
-    table.restore(*producers_at(files, path, config, segments, segments[-1].end_offset))
-    log_start = manifest.log_start if manifest else meta.position.offset
-    log_start = max(meta.position.offset, min(log_start, segments[-1].end_offset))
+    recent = _read_recent(files, path, segments, runs, meta.position)
+    end = segments[-1].end_offset
+    table.restore(*producers_at(files, path, config, segments, end, recent))
+    log_start = max(meta.position.offset, manifest.log_start if manifest else 0)
     unsynced = segments if target is None else segments[-1:]
     if detail is not None and not claims and _is_as_recorded(segments[-1], detail):
         unsynced = []
@@ -267,7 +271,7 @@ def _remove_others(files: FileCache, path: str, segments: Sequence[Segment]) -> 
     for name in files.fs.listdir(path):
         stem, dot, suffix = name.rpartition(".")
         stale = stem.isdigit() and dot + suffix in _SUFFIXES and int(stem) not in keep
-        if stale or name.startswith(f"{MANIFEST_NAME}."):
+        if stale or name.startswith(_UNFINISHED):
             files.forget(f"{path}/{name}")
             files.fs.unlink(f"{path}/{name}")
 
@@ -283,37 +287,76 @@ def _runs(
 
 
 def producers_at(
-    files: FileCache, path: str, config: LogConfig, segments: Sequence[Segment], offset: int
+    files: FileCache,
+    path: str,
+    config: LogConfig,
+    segments: Sequence[Segment],
+    offset: int,
+    recent: ProducerSnapshot | None = None,
 ) -> ProducerSnapshot:
     """The producer table when the log ended at `offset`: the nearest saved one, and on from it.
 
-    A saved table that cannot be read is passed over: the one before it and the batches say
-    the same.
+    `recent` is one that belongs to this log for certain. A table saved at a roll that cannot
+    be read is passed over: the one before it and the batches say the same.
     """
     table = ProducerTable(config.producers_max, config.producer_expiration_ms)
-    for segment in reversed(segments):
-        saved = _saved_table(files, path, segment)
-        if saved is not None and saved.offset <= offset:
-            table.restore(*saved)
-            break
-    else:
-        saved = None
-        manifest = _read_manifest(files, path)
-        if manifest is not None and manifest.producers.offset <= offset:
-            saved = manifest.producers
-            table.restore(*saved)
+    saved = recent or _nearest(files, path, segments, offset)
+    if saved is not None:
+        table.restore(*saved)
     begin = saved.offset if saved else -1
     for segment in segments:
-        if segment.base >= begin and segment.base < offset:
-            for _, header in segment.headers(0, segment.size):
-                if header.base_offset >= offset:
-                    break
-                table.appended(header, header.base_offset)
+        if segment.end_offset <= begin or segment.base >= offset:
+            continue
+        for _, header in segment.headers(segment.position_of(begin), segment.size):
+            if header.base_offset >= offset:
+                break
+            table.appended(header, header.base_offset)
     clock, states = table.written()
     return ProducerSnapshot(offset, clock, states)
 
 
-def _saved_table(files: FileCache, path: str, segment: Segment) -> ProducerSnapshot | None:
+def _nearest(
+    files: FileCache, path: str, segments: Sequence[Segment], offset: int
+) -> ProducerSnapshot | None:
+    for segment in reversed(segments):
+        if segment.base <= offset:
+            saved = _saved_table(files, segment)
+            if saved is not None:
+                return saved
+    manifest = _read_manifest(files, path)
+    if manifest is not None and manifest.producers.offset <= offset:
+        return manifest.producers
+    return None
+
+
+def _read_recent(
+    files: FileCache,
+    path: str,
+    segments: Sequence[Segment],
+    runs: TermRuns,
+    start: LogPosition,
+) -> ProducerSnapshot | None:
+    """The saved table, if the entry at which it was saved is in the log."""
+    name = f"{path}/{RECENT_NAME}"
+    if not files.fs.exists(name):
+        return None
+    file = files.fs.open(name)
+    try:
+        position, table = decode_recent(file.pread(file.size(), 0), name)
+    except CorruptLog:
+        return None
+    finally:
+        file.close()
+    if not start.index < position.index <= segments[-1].last_index:
+        return None
+    owner = next(s for s in reversed(segments) if s.first_index <= position.index)
+    end = owner.locate(position.index + 1).offset
+    if runs.term(position.index) != position.term or end != position.offset:
+        return None
+    return table
+
+
+def _saved_table(files: FileCache, segment: Segment) -> ProducerSnapshot | None:
     name = f"{segment.path}.producers"
     if not files.fs.exists(name):
         return None

@@ -71,6 +71,7 @@ class SegmentedLog:
         self.producers: ProducerTable = loaded.producers
         self._garbage: list[Segment] = []
         self._manifest: bytes | None = None
+        self._unsaved_bytes = self._segments[-1].size
         for segment in loaded.unsynced:
             self.sync.touch(segment.raft_path)
             if segment.size:
@@ -107,17 +108,18 @@ class SegmentedLog:
         path: str,
         config: LogConfig,
         checkpoint: Checkpoint | None,
-        trusted_index: int,
+        trusted_index: int | None,
         *,
         files: FileCache | None = None,
     ) -> Self:
         """The log as far as it is known to be durable; the rest is cut off.
 
-        With a checkpoint the log ends at min(checkpoint, trusted_index) or, if it begins
-        later, where it begins. Whoever replays the write-ahead log skips entries at or below
-        `last()`, and entries above `last() + 1`, which a later truncation voids. Without a
-        checkpoint everything that is well-formed is taken, batch CRCs checked from the last
-        point of the index on. Raises CorruptLog naming file and position.
+        It ends at min(checkpoint, trusted_index), without a checkpoint at `trusted_index`, but
+        never below where it begins: the position of a snapshot installed since may be higher.
+        Whoever replays the write-ahead log skips entries at or below `last()`, and entries
+        above `last() + 1`, which a later truncation voids. `trusted_index` None is for reading
+        a stopped broker's files: everything that is well-formed is taken, CRCs of batches
+        checked behind the last point of the index. Raises CorruptLog naming the file.
         """
         files = files or FileCache(fs)
         return cls(files, path, config, load_log(files, path, config, checkpoint, trusted_index))
@@ -266,6 +268,7 @@ class SegmentedLog:
         self, active: Segment, position: int, data: list[Buffer], side: list[Record]
     ) -> None:
         if data:
+            self._unsaved_bytes += active.size - position
             self.sync.write(active.log_path, data, position)
         if len(active.points) - active.points_saved >= POINTS_PER_RECORD:
             side.append(Points(active.points.encode(active.points_saved)))
@@ -348,6 +351,10 @@ class SegmentedLog:
         return Checkpoint(self.last(), detail)
 
     def close(self) -> None:
-        """Release files; nothing is synced."""
+        """Release files; nothing is synced. The directory may be removed afterwards.
+
+        Waits for a sync job that is changing names in the directory.
+        """
+        self.sync.close()
         for segment in [*self._garbage, *self._segments]:
             self.sync.forget(segment)

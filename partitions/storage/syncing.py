@@ -8,13 +8,14 @@ releasing pins, and an error in it is final: the process ends.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from struct import Struct
 from struct import error as StructError
 from threading import Lock
 from typing import NamedTuple
 
 from partitions.storage.files import FileCache
-from partitions.storage.manifest import MANIFEST_NAME
+from partitions.storage.manifest import MANIFEST_NAME, RECENT_NAME
 from partitions.storage.segment import Segment
 from raftlog.errors import CorruptLog
 from raftlog.seams import File
@@ -49,6 +50,18 @@ def decode_detail(data: bytes) -> Detail:
     return Detail((index, term), base, size, side_size)
 
 
+class _Work(NamedTuple):
+    """What one job does."""
+
+    files: tuple[File, ...]
+    names: bool
+    parent: bool
+    producers: Callable[[], bytes] | None
+    manifest: bytes | None
+    removed: tuple[str, ...]
+    installs: int
+
+
 def parent_of(path: str) -> str:
     """The directory that holds `path`; '' is the root."""
     return path.rpartition("/")[0]
@@ -63,7 +76,9 @@ class SyncState:
         self._dirty: dict[str, File] = {}
         self._names_dirty = False
         self._parent_dirty = True
-        self._replacing = Lock()
+        self._directory = Lock()
+        """Held by a job that changes names, so that an install or a removal waits for it."""
+        self._closed = False
         self._installs = 0
 
     def write(self, path: str, buffers: Sequence[Buffer], position: int) -> None:
@@ -110,38 +125,52 @@ class SyncState:
                 self.files.release(file)
             self.files.forget(path)
 
-    def job(self, manifest: bytes | None = None, garbage: Sequence[Segment] = ()) -> Job:
-        """Make everything up to now durable; then, with a manifest, remove `garbage`."""
-        dirty, self._dirty = self._dirty, {}
-        names, self._names_dirty = self._names_dirty or self._parent_dirty, False
-        parent, self._parent_dirty = self._parent_dirty, False
+    def job(
+        self,
+        manifest: bytes | None = None,
+        garbage: Sequence[Segment] = (),
+        producers: Callable[[], bytes] | None = None,
+    ) -> Job:
+        """Make everything up to now durable; then, with a manifest, remove `garbage`.
+
+        `producers` makes a new `log.producers`, on the storage thread.
+        """
         for segment in garbage:
             for path in segment.all_paths():
                 self.files.forget(path)
-        removed = [path for segment in garbage for path in segment.all_paths()]
-        installs = self._installs
+        work = _Work(
+            tuple(self._dirty.values()),
+            self._names_dirty or self._parent_dirty or producers is not None,
+            self._parent_dirty,
+            producers,
+            manifest,
+            tuple(path for segment in garbage for path in segment.all_paths()),
+            self._installs,
+        )
+        self._dirty = {}
+        self._names_dirty = self._parent_dirty = False
+        return partial(self._run, work)
 
-        def run() -> None:
-            for file in dirty.values():
-                file.sync()
-            if names:
-                self.files.fs.sync_directory(self.path)
-            if parent:
-                self.files.fs.sync_directory(parent_of(self.path))
-            if manifest is not None and self._replace_manifest(manifest, installs):
-                self._unlink(removed)
-            for file in dirty.values():
-                self.files.release(file)
+    def _run(self, work: _Work) -> None:
+        for file in work.files:
+            file.sync()
+        with self._directory:
+            if not self._closed:
+                self._sync_names(work)
+        for file in work.files:
+            self.files.release(file)
 
-        return run
-
-    def _replace_manifest(self, manifest: bytes, installs: int) -> bool:
-        """False when a snapshot was installed since: then the segments are gone already."""
-        with self._replacing:
-            if installs != self._installs:
-                return False
-            self._write_manifest(manifest, "trim")
-            return True
+    def _sync_names(self, work: _Work) -> None:
+        if work.producers is not None:
+            self._write_new(RECENT_NAME, "new", work.producers())
+        if work.names:
+            self.files.fs.sync_directory(self.path)
+        if work.parent:
+            self.files.fs.sync_directory(parent_of(self.path))
+        # After an install the segments are gone, and so is the place that was to be recorded.
+        if work.manifest is not None and work.installs == self._installs:
+            self._write_manifest(work.manifest, "trim")
+            self._unlink(work.removed)
 
     def _unlink(self, paths: Sequence[str]) -> None:
         fs = self.files.fs
@@ -149,24 +178,33 @@ class SyncState:
             if fs.exists(path):
                 fs.unlink(path)
 
+    def close(self) -> None:
+        """Jobs that are under way leave the directory alone from now on: it may go away."""
+        with self._directory:
+            self._closed = True
+
     def install(self, manifest: bytes) -> None:
         """Durably make `manifest` the log's beginning; its segments have no meaning any more."""
-        with self._replacing:
+        with self._directory:
             self._installs += 1
             self._write_manifest(manifest, "install")
+            # the log may be so new that no job has made its own name durable yet
+            self.files.fs.sync_directory(parent_of(self.path))
 
     def _write_manifest(self, manifest: bytes, suffix: str) -> None:
-        fs, target = self.files.fs, f"{self.path}/{MANIFEST_NAME}"
-        fresh = f"{target}.{suffix}"
-        file = fs.open(fresh, create=True)
+        self._write_new(MANIFEST_NAME, suffix, manifest)
+        self.files.fs.sync_directory(self.path)
+
+    def _write_new(self, name: str, suffix: str, data: bytes) -> None:
+        fs, target = self.files.fs, f"{self.path}/{name}"
+        file = fs.open(f"{target}.{suffix}", create=True)
         try:
             file.truncate(0)
-            file.pwrite([manifest], 0)
+            file.pwrite([data], 0)
             file.sync()
         finally:
             file.close()
-        fs.rename(fresh, target)
-        fs.sync_directory(self.path)
+        fs.rename(f"{target}.{suffix}", target)
 
 
 Job = Callable[[], None]

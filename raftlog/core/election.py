@@ -11,11 +11,11 @@ Raft paper 5.2 and 5.4.1; pre-vote and leader stickiness from the dissertation, 
 
 from __future__ import annotations
 
-from raftlog.core import replication
+from raftlog.core import heartbeats, replication
 from raftlog.core.membership import members_of, voters_of
 from raftlog.core.quorum import Outcome, outcome
 from raftlog.core.replica import Replica
-from raftlog.core.roles import Candidate, Event, Follower
+from raftlog.core.roles import Candidate, Event, Follower, Leader
 from raftlog.messages import VoteReply, VoteRequest
 from raftlog.types import ReplicaId, Role
 
@@ -63,6 +63,7 @@ def on_request(replica: Replica, sender: ReplicaId, request: VoteRequest) -> Non
         return
     if request.term > replica.term:
         if _sticks_to_leader(replica) and not request.forced:
+            _show_leadership(replica, sender)
             return
         if not request.pre_vote:
             replica.become_follower(Event.HIGHER_TERM, request.term, None)
@@ -72,6 +73,14 @@ def on_request(replica: Replica, sender: ReplicaId, request: VoteRequest) -> Non
         replica.send(sender, VoteReply(term, granted, True))
     else:
         replica.send(sender, VoteReply(replica.term, _vote(replica, sender, request), False))
+
+
+def _show_leadership(replica: Replica, sender: ReplicaId) -> None:
+    """Who asks a leader for votes does not hear it; that is no sign of support, though."""
+    leader = replica.state
+    progress = leader.peers.get(sender) if type(leader) is Leader else None
+    if type(leader) is Leader and progress is not None and heartbeats.silent(replica, progress):
+        heartbeats.hurry(replica, leader, progress)
 
 
 def _vote(replica: Replica, sender: ReplicaId, request: VoteRequest) -> bool:

@@ -106,6 +106,8 @@ class Node(NodeView):
         if message.term > replica.term:
             replica.become_follower(Event.HIGHER_TERM, message.term, None)
             return
+        if heartbeats.silent(replica, progress):
+            heartbeats.hurry(replica, leader, progress)
         progress.heard_us = replica.now_us
         if isinstance(message, AppendReply):
             replication.on_append_reply(replica, leader, progress, message)
@@ -237,6 +239,7 @@ class Node(NodeView):
         progress.covered = covered
         if not covered:
             progress.heard_us = -1  # the host vouched until now, whenever that is
+            progress.known_commit = -1  # it may have restarted: it has to say it itself again
 
     def coverable(self, replica: ReplicaId) -> bool:
         """Leader: `replica` holds the whole log and knows all of it that is committed."""

@@ -27,6 +27,7 @@ class Progress:
 
     __slots__ = (
         "asked_us",
+        "beat_us",
         "covered",
         "heard_us",
         "inflight",
@@ -59,6 +60,8 @@ class Progress:
         """When an ack last moved `match`, or something first got in flight."""
         self.heard_us = now_us
         """When the follower was last heard; -1: count from the next tick."""
+        self.beat_us = 0
+        """When it was last sent a heartbeat."""
         self.covered = False
         """The host's peer heartbeat speaks for the leader."""
         self.told_commit = 0

@@ -11,6 +11,7 @@ holds that position) only moves its commit, and whatever follows in its log stay
 
 from __future__ import annotations
 
+from raftlog.core import heartbeats
 from raftlog.core.progress import Progress, ProgressState
 from raftlog.core.replica import Replica
 from raftlog.core.roles import Follower, Incoming, Leader
@@ -31,8 +32,11 @@ def begin(replica: Replica, progress: Progress) -> None:
 def ask_again(replica: Replica, leader: Leader) -> None:
     """Ask for chunks that nothing has been heard of for a heartbeat interval."""
     for progress in leader.peers.values():
-        overdue = replica.now_us - progress.asked_us >= replica.timing.heartbeat_us
-        if progress.state is ProgressState.SNAPSHOT and overdue:
+        if progress.state is not ProgressState.SNAPSHOT:
+            continue
+        slow = heartbeats.silent(replica, progress)
+        patience = replica.timing.election_max_us if slow else replica.timing.heartbeat_us
+        if replica.now_us - progress.asked_us >= patience:
             _ask(replica, progress)
 
 

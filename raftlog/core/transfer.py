@@ -7,7 +7,6 @@ election timeout the leader goes on leading.
 
 from __future__ import annotations
 
-from raftlog.core import heartbeats
 from raftlog.core.membership import voters_of
 from raftlog.core.progress import Progress
 from raftlog.core.replica import Replica
@@ -27,7 +26,6 @@ def begin(replica: Replica, target: ReplicaId) -> None:
         return
     if target not in voters_of(replica.membership.active):
         raise Misconfigured(f"group {replica.group}: {target} does not vote, so it cannot lead")
-    heartbeats.wake(replica, leader)
     leader.transfer = Transfer(target)
     advance(replica, leader, leader.peers[target])
 

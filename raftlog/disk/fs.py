@@ -118,9 +118,10 @@ class OsFileSystem:
 
     def mkdir(self, path: str) -> None:
         """Make the directory and its parents, mode 0700 each; existing ones are fine."""
+        self._resolve(path)
         made = self.root
         for name in filter(None, path.split("/")):
-            made = self._resolve(f"{made.relative_to(self.root)}/{name}")
+            made /= name
             made.mkdir(mode=0o700, exist_ok=True)
 
     def rename(self, old: str, new: str) -> None:

@@ -24,7 +24,7 @@ SNAPSHOT_MAGIC: Final = b"QRSN"
 PAYLOAD_BYTES_MAX: Final = 2**31 - 1
 
 _SEGMENT: Final = Struct("<4sIQ")
-_FRAME: Final = Struct("<IQQQQB3x")
+_FRAME: Final = Struct("<IQQQQB")
 _CRC: Final = Struct("<I")
 _SNAPSHOT: Final = Struct("<4sIQQQIIQ")
 SEGMENT_HEADER_BYTES: Final = _SEGMENT.size + _CRC.size

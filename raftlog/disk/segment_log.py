@@ -90,6 +90,8 @@ class SegmentLog:
         """
         # A process that was killed may have renamed the snapshot without syncing the directory:
         # what is built on it from here on must not outlive it.
+        if not fs.exists(f"{path}/snapshot"):
+            raise CorruptLog(f"{path}: the log's directory or its snapshot file is missing")
         fs.sync_directory(path)
         meta, _ = _read_snapshot(fs, path)
         log = cls(fs, path, meta, segment_bytes)
@@ -106,7 +108,8 @@ class SegmentLog:
         usable = [first for first in firsts if first <= trusted] if trusted > base else []
         if usable:
             usable = usable[max(0, bisect_right(usable, base + 1) - 1) :]
-        for first in usable:
+        ends = [following - 1 for following in usable[1:]] + [trusted]
+        for first, end in zip(usable, ends, strict=False):
             expected = self._segments[-1].last + 1 if self._segments else min(first, base + 1)
             if first != expected:
                 raise CorruptLog(
@@ -114,7 +117,9 @@ class SegmentLog:
                 )
             segment = Segment(self._fs, self._path, first, create=False)
             self._segments.append(segment)
-            self._note(self._checked(segment, trusted))
+            # A cut that was never synced may be undone by a crash: what the next segment begins
+            # with is newer than what this one still holds.
+            self._note(self._checked(segment, end))
         if self._last.index < trusted:
             raise CorruptLog(
                 f"{self._path}: its files end at entry {self._last.index}, but up to {trusted} "
@@ -126,8 +131,8 @@ class SegmentLog:
                 self._fs.unlink(segment_path(self._path, first))
                 self._renames += 1
 
-    def _checked(self, segment: Segment, trusted: int) -> Iterator[Entry]:
-        for entry in segment.load(trusted):
+    def _checked(self, segment: Segment, last: int) -> Iterator[Entry]:
+        for entry in segment.load(last):
             if entry.index <= self._meta.position.index:
                 continue
             if entry.base != self._last.offset:
@@ -371,10 +376,7 @@ def _write_snapshot(fs: FileSystem, path: str, meta: SnapshotMeta, data: bytes) 
 
 def _read_snapshot(fs: FileSystem, path: str) -> tuple[SnapshotMeta, bytes]:
     name = f"{path}/snapshot"
-    try:
-        file = fs.open(name)
-    except FileNotFoundError:
-        raise CorruptLog(f"{name}: the snapshot file is missing; restore the directory") from None
+    file = fs.open(name)
     try:
         size = file.size()
         if size > SNAPSHOT_BYTES_MAX:

@@ -38,8 +38,9 @@ class Segment:
         self.positions = array("Q")
         self.ends = array("Q")
         self.end = SEGMENT_HEADER_BYTES
-        self.changes = int(create)
-        """Counts what changed the file; `synced` of them are durable."""
+        self.changes = 1
+        """Counts what changed the file; `synced` of them are durable. One that is found may
+        have been cut by a process that was killed before it synced the cut."""
         self.synced = 0
 
     @property

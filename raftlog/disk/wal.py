@@ -39,6 +39,7 @@ from raftlog.disk.wal_format import (
     RoundHeader,
     encode_part_header,
     encode_round_header,
+    new_epoch,
 )
 from raftlog.disk.wal_ledger import Ledger
 from raftlog.disk.wal_replay import Recovered, RecoveredGroup
@@ -78,6 +79,8 @@ class Wal(Staging):
         self._sealed = True
         """The next round begins a new part: an earlier run's epochs are never written again."""
         self._next_sequence = opening.next_sequence
+        self._previous_epoch = opening.parts[-1].epoch if opening.parts else 0
+        """Of the newest part there ever was, even if it is retired."""
         self._owed = False
         """A round must be written although nothing is staged: `low` rose."""
         self._last_round = self._durable = opening.last_round
@@ -188,25 +191,18 @@ class Wal(Staging):
             part = self._new_part(spare)
         except OSError as error:
             raise self._refuse(error) from error
-        previous = self._ledger.parts[-1].epoch if self._ledger.parts else 0
+        previous, self._previous_epoch = self._previous_epoch, part.epoch
         self._ledger.parts.append(part)
         self._sealed = False
         self._rolls += 1
         self._next_sequence += 1
-        header = PartHeader(
-            sequence=part.sequence,
-            epoch=part.epoch,
-            previous=previous,
-            first_round=part.first_round,
-            durable=self._durable,
-            low=self._ledger.low,
-            supersedes=part.sequence,
-        )
+        rounds = (part.first_round, self._durable, self._ledger.low)
+        header = PartHeader(part.sequence, part.epoch, previous, *rounds, part.sequence)
         vectors.append(encode_part_header(header))
         return part
 
     def _new_part(self, spare: tuple[str, File] | None) -> Part:
-        epoch = self._random.getrandbits(64)
+        epoch = new_epoch(self._random, self._next_sequence)
         if spare is not None:
             part = Part(*spare, self._next_sequence, epoch, self._last_round + 1)
             part.capacity = self._part_bytes
@@ -309,7 +305,9 @@ class Wal(Staging):
         self._check()
         if self._ledger.part(sequence).last_round > self._durable:
             raise ValueError(f"part {sequence} has rounds that are not durable")
-        part = self._ledger.retire(sequence)
+        if sequence == self.active_sequence:
+            raise ValueError(f"part {sequence} is being written to")
+        part = self._ledger.retire(sequence, self._last_round + 1)
         if part is None:
             return False
         self._spares.retire(part, self._last_round + 1)

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from enum import IntEnum
+from random import Random
 from struct import Struct
 from typing import Final, NamedTuple
 
@@ -45,6 +46,8 @@ _FLAGS_KNOWN: Final = FLAG_CLEAN
 _PART: Final = Struct("<8sI4xQQQQQQQ")
 _ROUND: Final = Struct("<4sIQQQQIIQI")
 _CRC: Final = Struct("<I")
+_SPREAD: Final = 0x9E3779B97F4A7C15
+_U64: Final = 2**64 - 1
 _PREFIX: Final = Struct("<4sIQ")
 ROW: Final = Struct("<BBHIQQQQQ")
 """Record kind, entry kind, flags, payload bytes, group, index, term, base, extra."""
@@ -109,6 +112,11 @@ class RoundHeader(NamedTuple):
 
 
 SPARE: Final = PartHeader(0, 0, 0, 0, 0, 0, 0)
+
+
+def new_epoch(random: Random, sequence: int) -> int:
+    """An epoch for part `sequence`. Parts differ even if a restart repeats the random numbers."""
+    return random.getrandbits(64) ^ (sequence * _SPREAD & _U64)
 
 
 def salt_of(epoch: int) -> int:

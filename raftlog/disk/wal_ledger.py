@@ -63,13 +63,13 @@ class Ledger:
                 return part
         raise KeyError(sequence)
 
-    def retire(self, sequence: int) -> Part | None:
+    def retire(self, sequence: int, next_round: int) -> Part | None:
         """Take the oldest part out; None when it is still needed, ValueError for another."""
         part = self.parts[0]
-        if part.sequence != sequence or len(self.parts) < 2:
-            raise ValueError(f"part {sequence} is not the oldest of several")
+        if part.sequence != sequence:
+            raise ValueError(f"part {sequence} is not the oldest, {part.sequence} is")
         if self.dirty(part) or self.held(sequence):
             return None
         del self.parts[0]
-        self.low = self.parts[0].first_round
+        self.low = self.parts[0].first_round if self.parts else next_round
         return part

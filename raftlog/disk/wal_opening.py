@@ -7,7 +7,7 @@ from random import Random
 
 from raftlog.disk.wal_books import Books
 from raftlog.disk.wal_copy import copy_tail
-from raftlog.disk.wal_format import PartHeader
+from raftlog.disk.wal_format import PartHeader, new_epoch
 from raftlog.disk.wal_recovery import SUFFIX, Listing, Scan, file_name, list_files, scan
 from raftlog.disk.wal_replay import Recovered, recovered_groups
 from raftlog.disk.wal_spares import Spares
@@ -81,7 +81,7 @@ def _replace_unproven(
     tail = result.parts[len(kept) :]
     header = PartHeader(
         sequence=listing.next_sequence,
-        epoch=random.getrandbits(64),
+        epoch=new_epoch(random, listing.next_sequence),
         previous=kept[-1].epoch if kept else 0,
         first_round=tail[0].first_round,
         durable=0,

@@ -144,7 +144,7 @@ class Staging:
         """
         state = self._open[group]
         position = meta.position
-        if state.trusted > position.index:
+        if state.trusted >= position.index:
             raise ValueError(
                 f"group {group}: its log is durable up to {state.trusted}; truncate it at "
                 f"{position.index}, durably, before installing the snapshot"

@@ -7,22 +7,20 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from raftlog.codec import decode, encode
+from raftlog.codec import decode
 from raftlog.core import Node, Timing
 from raftlog.disk.wal import Wal
 from raftlog.engine import frames
-from raftlog.engine.group import Application, Group, Outcome
-from raftlog.engine.heartbeats import decode_heartbeat, decode_reply, encode_heartbeat, encode_reply
+from raftlog.engine.group import Application, Group, Outcome, SnapshotSink
+from raftlog.engine.links import Links
 from raftlog.engine.parts import PartKeeper
-from raftlog.engine.peers import Peer
 from raftlog.engine.schedule import Schedule
 from raftlog.engine.transport import Transport
 from raftlog.errors import DiskFailed
-from raftlog.messages import AppendRequest, Message, SnapshotChunk
 from raftlog.ready import Ready, SnapshotInstall, SnapshotWanted, SoftState
 from raftlog.seams import Reactor
 from raftlog.storage import GroupLog
-from raftlog.types import Buffer, HardState, ReplicaId, Role
+from raftlog.types import Buffer, HardState, ReplicaId, Role, SnapshotMeta
 
 SNAPSHOT_CHUNK_BYTES = 256 * 1024
 
@@ -69,18 +67,17 @@ class Engine:
         self.on_app_frame: Callable[[ReplicaId, memoryview], None] = lambda peer, body: None
         self._fail = fail
         self._failed = False
-        self._transport = transport
-        self._peers: dict[int, Peer] = {}
         self._schedule = Schedule(reactor, Group.mark_dirty)
         self._dirty: list[Group] = []
         self._scheduled = False
         self._syncing: deque[_Round] = deque()
         self._written: list[_Round] = []
         self._durable_callbacks: list[Callable[[], None]] = []
-        self._outgoing: dict[tuple[int, bool], list[Buffer]] = {}
         self._parts = PartKeeper(wal, reactor, self.groups, self.after_durable, self._disk_failed)
-        self._passes = self._rounds = self._in = self._out = self._unknown = 0
-        reactor.call_at(reactor.now_us() + timing.heartbeat_us, self._beat)
+        self._passes = self._rounds = self._in = self._unknown = 0
+        self.links = Links(
+            me, reactor, transport, timing, self.groups, self._touch, self.request_flush
+        )
 
     # --- groups
 
@@ -112,9 +109,7 @@ class Engine:
         """Forget a group (its topic was deleted). The caller removes its files afterwards."""
         group = self.groups.pop(group_id)
         self._schedule.forget(group)
-        for peer in self._peers.values():
-            peer.stopped_leading(group)
-            peer.follows.discard(group_id)
+        self.links.forget(group)
         self.wal.stage_drop(group_id)
         group.abandon_waiters()
         self.request_flush()
@@ -128,19 +123,11 @@ class Engine:
 
     def peer_connected(self, replica: ReplicaId) -> None:
         """A connection's handshake is complete."""
-        peer = self._peers.get(replica.node)
-        if peer is None or peer.replica != replica:
-            peer = self._peers[replica.node] = Peer(replica)
-        peer.connected(self.reactor.now_us())
-        for group in self.groups.values():
-            if group.node.role is Role.LEADER:
-                self._consider(peer, group)
+        self.links.connected(replica)
 
     def peer_disconnected(self, replica: ReplicaId) -> None:
         """Its connection is gone."""
-        peer = self._peers.get(replica.node)
-        if peer is not None and peer.replica == replica:
-            peer.disconnected(self.reactor.now_us(), self.groups, self._touch)
+        self.links.disconnected(replica)
 
     def receive(self, replica: ReplicaId, frame: memoryview) -> None:
         """One whole frame from a peer. Raises PeerFault: the caller closes the connection."""
@@ -151,7 +138,7 @@ class Engine:
         elif kind == frames.APP:
             self.on_app_frame(replica, frames.body(frame))
         else:
-            self._receive_heartbeat(replica, kind, frames.body(frame))
+            self.links.receive(replica, kind, frames.body(frame))
 
     def _receive_raft(self, replica: ReplicaId, frame: memoryview) -> None:
         group_id, message = decode(frame)
@@ -163,40 +150,9 @@ class Engine:
         if not group.dirty:
             self._mark(group)
 
-    def _receive_heartbeat(self, replica: ReplicaId, kind: int, body: memoryview) -> None:
-        peer = self._peers.get(replica.node)
-        if peer is None or peer.replica != replica:
-            return
-        now = self.reactor.now_us()
-        if kind == frames.HEARTBEAT:
-            beat = decode_heartbeat(body)
-            agrees, refused, woken = peer.heartbeat(beat, self.groups, now)
-            reply = encode_reply(beat.sequence, agrees, refused)
-            self.send_frame(replica.node, frames.HEARTBEAT_REPLY, [reply])
-        else:
-            woken = peer.answered(*decode_reply(body), self.groups, now)
-        for group in woken:
-            self._touch(group)
-
     def send_app_frame(self, node: int, body: list[Buffer]) -> None:
         """A frame of the embedding application, delivered to its `on_app_frame` over there."""
-        self.send_frame(node, frames.APP, body)
-
-    def send_frame(self, node: int, kind: int, body: list[Buffer]) -> None:
-        """Queue one control frame for the end of the pass."""
-        self._queue(node, [frames.header(kind, body), *body], bulk=False)
-
-    def _queue(self, node: int, buffers: list[Buffer], *, bulk: bool) -> None:
-        if self._failed:
-            return
-        queue = self._outgoing.get((node, bulk))
-        if queue is None:
-            self._outgoing[(node, bulk)] = buffers
-        else:
-            queue += buffers
-        self._out += 1
-        if not self._scheduled:
-            self.request_flush()
+        self.links.send_frame(node, frames.APP, body)
 
     # --- the pass
 
@@ -229,7 +185,7 @@ class Engine:
         self._passes += 1
         try:
             decided = self._take_readies()
-            self._send()
+            self.links.flush()
             self._write_round(decided)
             for group, ready in decided:
                 self._write_log(group, ready)
@@ -239,7 +195,7 @@ class Engine:
         for group, ready in decided:
             self._notify(group, ready)
             self._schedule.update(group)
-        self._send()
+        self.links.flush()
         self._parts.look()
 
     def _take_readies(self) -> list[tuple[Group, Ready]]:
@@ -252,22 +208,9 @@ class Engine:
                 continue
             ready = group.node.ready()
             for replica, message in ready.messages:
-                self._send_message(group.id, replica, message)
+                self.links.send_message(group.id, replica, message)
             decided.append((group, ready))
         return decided
-
-    def _send_message(self, group_id: int, replica: ReplicaId, message: Message) -> None:
-        bulk = (isinstance(message, AppendRequest) and bool(message.entries)) or isinstance(
-            message, SnapshotChunk
-        )
-        peer = self._peers.get(replica.node)
-        if peer is not None and peer.up and peer.replica == replica:
-            self._queue(replica.node, encode(group_id, message), bulk=bulk)
-
-    def _send(self) -> None:
-        outgoing, self._outgoing = self._outgoing, {}
-        for (node, bulk), buffers in outgoing.items():
-            self._transport.send(node, buffers, bulk=bulk)
 
     def _write_round(self, decided: list[tuple[Group, Ready]]) -> None:
         readies = []
@@ -333,6 +276,7 @@ class Engine:
                 callback()
         if self._written:
             self._start_sync()
+        self.flush()  # acks and commits wait for this and for nothing else
 
     # --- what a Ready means to the rest
 
@@ -351,24 +295,10 @@ class Engine:
             self._send_chunk(group, wanted)
 
     def _leadership(self, group: Group, state: SoftState) -> None:
-        now = self.reactor.now_us()
-        for peer in self._peers.values():
-            if peer.follows.terms.get(group.id, state.term) != state.term or (
-                state.leader != peer.replica
-            ):
-                peer.stopped_following(group, now)
-            peer.stopped_leading(group)
-            if state.role is Role.LEADER:
-                self._consider(peer, group)
+        self.links.leadership(group, state)
         if state.role is not Role.LEADER:
             group.abandon_waiters()
         group.app.leadership(state)
-
-    def _consider(self, peer: Peer, group: Group) -> None:
-        configuration = group.node.configuration
-        members = (*configuration.voters, *configuration.outgoing, *configuration.learners)
-        if peer.up and peer.replica in members:
-            peer.candidates[group.id] = group
 
     def _send_chunk(self, group: Group, wanted: SnapshotWanted) -> None:
         meta, data, done = group.app.read_snapshot(wanted.cursor, SNAPSHOT_CHUNK_BYTES)
@@ -386,48 +316,36 @@ class Engine:
         sink.write(chunk.cursor, chunk.data)
         if chunk.done:
             group.sink = None
-            sink.install()
-            group.truncations += 1
-            group.checkpoint_index = chunk.meta.position.index
-            self.wal.stage_reset(group.id, chunk.meta)
+            self._install(group, sink, chunk.meta)
 
-    # --- peers
+    def _install(self, group: Group, sink: SnapshotSink, meta: SnapshotMeta) -> None:
+        """Replace the log by a snapshot, so that a crash at any point leaves one or the other.
 
-    def _beat(self) -> None:
-        if self._failed:
-            return
-        now = self.reactor.now_us()
-        for peer in self._peers.values():
-            peer.check(now, self.timing.election_min_us, self.groups, self._touch)
-            if peer.up:
-                beat = encode_heartbeat(peer.next_heartbeat(self.groups))
-                self.send_frame(peer.replica.node, frames.HEARTBEAT, [beat])
-        self.reactor.call_at(now + self.timing.heartbeat_us, self._beat)
+        What the WAL has from the snapshot's index on differs from what was committed there
+        (the core would have kept it otherwise). It is cut durably first: once the files are
+        replaced, recovery must not ask them for it.
+        """
+        index = meta.position.index
+        if self.wal.last_index(group.id) >= index:
+            self.wal.stage_truncate(group.id, index)
+            self._sync_now()
+        sink.install()
+        group.truncations += 1
+        group.checkpoint_index = index
+        self.wal.stage_reset(group.id, meta)
 
     # --- end
-
-    def best_successor(self, group: Group) -> ReplicaId | None:
-        """The connected voter that matches most of the group's log; None if there is none."""
-        best: tuple[int, ReplicaId] | None = None
-        for replica, progress in group.node.progress.items():
-            peer = self._peers.get(replica.node)
-            if replica == self.me or peer is None or not peer.up or peer.replica != replica:
-                continue
-            if replica in group.node.configuration.voters and (
-                best is None or progress.match > best[0]
-            ):
-                best = (progress.match, replica)
-        return None if best is None else best[1]
 
     def stop(self) -> None:
         """Decide and send nothing more; what was promised stays kept."""
         self._failed = True
+        self.links.stop()
 
     def _disk_failed(self, error: BaseException) -> None:
         """A failed write or sync is final: nothing is acknowledged or sent any more."""
         if self._failed:
             return
-        self._failed = True
+        self.stop()
         self._fail(error if isinstance(error, DiskFailed) else DiskFailed(str(error)))
 
     def statistics(self) -> EngineStatistics:
@@ -439,7 +357,7 @@ class Engine:
             passes=self._passes,
             rounds=self._rounds,
             frames_in=self._in,
-            frames_out=self._out,
+            frames_out=self.links.sent,
             unknown_group=self._unknown,
             scheduled=self._schedule.size,
         )

@@ -112,6 +112,7 @@ class PartKeeper:
             group.checkpoint_index = checkpoint.position.index
 
     def _recycle(self, part: RetirablePart) -> None:
+        """Let the part go; if something in it is needed again (a log was cut), start over."""
         self._busy = False
         self._wal.recycle(part.sequence)
         self._after_durable(self._work)

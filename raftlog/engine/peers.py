@@ -97,8 +97,8 @@ class Peer:
 
     def _uncover(self, group: Group) -> None:
         if group.node.role is Role.LEADER:
-            group.node.heard(self.replica, self.acked_us)
             group.node.cover(self.replica, False)
+            group.node.heard(self.replica, self.acked_us)  # after: uncovering counts as now
             self.candidates[group.id] = group
 
     def stopped_leading(self, group: Group) -> None:

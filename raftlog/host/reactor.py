@@ -14,6 +14,9 @@ from random import Random, SystemRandom
 import trio
 from trio.lowlevel import Abort, current_task, reschedule, wait_readable, wait_task_rescheduled
 
+ROUNDS_PER_PASS = 4
+"""Callbacks that ask for `call_soon` again run in the same pass, up to this depth."""
+
 Job = Callable[[], object]
 Done = Callable[[BaseException | None], None]
 
@@ -108,6 +111,7 @@ class TrioReactor:
         self.random: Random = random if random is not None else SystemRandom()
         self._soon: list[Callable[[], None]] = []
         self._soon_wake = Wake()
+        self._running_soon = False
         self._timers: list[tuple[int, int, TrioTimer]] = []
         self._sequence = 0
         self._timer_wake = Wake()
@@ -134,7 +138,7 @@ class TrioReactor:
 
     def call_soon(self, callback: Callable[[], None]) -> None:
         """Run `callback` after the tasks that are runnable now."""
-        if not self._soon:
+        if not self._soon and not self._running_soon:
             self._soon_wake.set()
         self._soon.append(callback)
 
@@ -158,9 +162,16 @@ class TrioReactor:
     async def _run_soon(self) -> None:
         while True:
             await self._soon_wake.wait()
-            callbacks, self._soon = self._soon, []
-            for callback in callbacks:
-                callback()
+            self._running_soon = True
+            for _ in range(ROUNDS_PER_PASS):
+                callbacks, self._soon = self._soon, []
+                for callback in callbacks:
+                    callback()
+                if not self._soon:
+                    break
+            self._running_soon = False
+            if self._soon:
+                self._soon_wake.set()
 
     async def _run_timers(self) -> None:
         timers = self._timers

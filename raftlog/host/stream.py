@@ -2,7 +2,8 @@
 
 Reading: all streams of a process share one receive buffer, because whatever is received is
 handled before the next await. Only the rest of an incomplete frame is kept, in a buffer of
-that frame's size, into which the socket is then read directly.
+that frame's size, into which the socket is then read directly. Such buffers are lent from a
+small pool: touching fresh memory costs as much as receiving into it.
 
 Writing: `write` sends at once what the socket takes; a task waits only when it is full.
 """
@@ -21,12 +22,43 @@ from raftlog.types import Buffer
 
 RECEIVE_BYTES = 256 * 1024
 _IOV_MAX = 1000
-_SMALL = 4096
 _received = memoryview(bytearray(RECEIVE_BYTES))
 
 Consume = Callable[[memoryview], tuple[int, int]]
 """Handles the whole frames at the start of a view: (bytes consumed, bytes the next frame needs,
 0 if unknown). Consuming nothing of a whole frame means: paused, offer it again on resume."""
+
+
+class _Pool:
+    """Buffers of incomplete frames, kept for the next one. Bounded in number and size."""
+
+    KEPT_MAX = 8
+    KEPT_BYTES_MAX = 2 * 1024 * 1024
+    STEP_BYTES = 64 * 1024
+
+    def __init__(self) -> None:
+        self._free: list[memoryview] = []
+
+    def take(self, size: int) -> memoryview:
+        """A buffer of at least `size` bytes."""
+        for place, buffer in enumerate(self._free):
+            if len(buffer) >= size:
+                return self._free.pop(place)
+        return memoryview(bytearray(-(-size // self.STEP_BYTES) * self.STEP_BYTES))
+
+    def give_back(self, buffer: memoryview) -> None:
+        """Keep the buffer if it is worth it; nobody may use it any more."""
+        if len(buffer) > self.KEPT_BYTES_MAX:
+            return
+        if len(self._free) >= self.KEPT_MAX:
+            smallest = min(range(len(self._free)), key=lambda place: len(self._free[place]))
+            if len(self._free[smallest]) >= len(buffer):
+                return
+            del self._free[smallest]
+        self._free.append(buffer)
+
+
+_pool = _Pool()
 
 
 class Stream:
@@ -141,26 +173,48 @@ class Stream:
 
     async def _read_rest(self, consume: Consume, rest: memoryview, needed: int) -> bool:
         """Keep `rest` until its frame is whole and handled; False at the end of the stream."""
-        while True:
-            have = len(rest)
-            held = memoryview(bytearray(max(needed, have, _SMALL)))
-            held[:have] = rest
-            while have < needed or not needed:
-                if self._paused:
-                    break
-                await wait_readable(self._sock)
-                count = self._sock.recv_into(held[have:])
+        have = len(rest)
+        held = _pool.take(max(needed, have + 1))
+        held[:have] = rest
+        try:
+            while True:
+                count = await self._fill(held, have, needed)
                 if not count:
                     return False
-                have += count
-                if not needed:
-                    break
-            while self._paused:
-                await self._resume.wait()
-            consumed, needed = consume(held[:have])
-            if consumed == have:
-                return True
-            rest = held[consumed:have]
+                consumed, needed = consume(held[:count])
+                have = count - consumed
+                if not have:
+                    return True
+                held = self._carry(held, consumed, count, needed)
+        finally:
+            _pool.give_back(held)
+
+    @staticmethod
+    def _carry(held: memoryview, consumed: int, count: int, needed: int) -> memoryview:
+        """Move what is left of `held` to the front of a buffer that holds `needed` bytes."""
+        rest = bytes(held[consumed:count])
+        if max(needed, len(rest) + 1) > len(held):
+            _pool.give_back(held)
+            held = _pool.take(max(needed, len(rest) + 1))
+        held[: len(rest)] = rest
+        return held
+
+    async def _fill(self, held: memoryview, have: int, needed: int) -> int:
+        """Receive until `held` has `needed` bytes (or any more, if that is 0); 0 at the end.
+
+        While paused nothing is received: what is there is offered again on resume.
+        """
+        more = have < needed or not needed
+        while more and not self._paused:
+            await wait_readable(self._sock)
+            count = self._sock.recv_into(held[have : max(needed, have + 1)])
+            if not count:
+                return 0
+            have += count
+            more = have < needed
+        while self._paused:
+            await self._resume.wait()
+        return have
 
     async def run(self, consume: Consume) -> None:
         """Read and write until either side closes. Exceptions of `consume` pass through."""

@@ -68,7 +68,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seed", type=int, help="run this one seed and print its trace's hash")
     parser.add_argument("--seconds", type=float, default=10, help="fault phase, virtual seconds")
     parser.add_argument("--processes", type=int, default=0, help="default: one per core")
-    parser.add_argument("--disk", choices=("model", "wal"), default="model")
+    parser.add_argument(
+        "--disk",
+        choices=("mixed", "model", "wal"),
+        default="mixed",
+        help="storage model, real write-ahead log, or every third seed on the latter",
+    )
     parser.add_argument("--trace", action="store_true", help="with --seed: print every event")
     return parser
 

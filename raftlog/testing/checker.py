@@ -124,6 +124,17 @@ class Checker:
                 f"n{subject.id.node}: {snapshot} {machine.applied} {commit} {last},"
                 f" the core's last is {node.last_index}",
             )
+        if node.commit_offset != self.history.committed[commit].end:
+            raise Violation(
+                "the high watermark is the end of what is committed",
+                f"n{subject.id.node}: {node.commit_offset} at commit {commit},"
+                f" which ends at {self.history.committed[commit].end}",
+            )
+        if subject.store.reader.last() != visible.last():
+            raise Violation(
+                "the log is what was written to it",
+                f"n{subject.id.node}: {subject.store.reader.last()}, not {visible.last()}",
+            )
         if node.next_offset != visible.last().offset:
             raise Violation(
                 "offsets are dense",

@@ -37,6 +37,8 @@ class Committed(NamedTuple):
 
     term: int
     checksum: int
+    end: int
+    """Offset after it: the high watermark when nothing later is committed."""
 
 
 class History:
@@ -46,7 +48,7 @@ class History:
         self.leaders: dict[int, tuple[ReplicaId, int]] = {}
         """Term -> (replica, incarnation) that led it."""
         self.facts: dict[tuple[int, int], Fact] = {}
-        self.committed: list[Committed] = [Committed(0, 0)]
+        self.committed: list[Committed] = [Committed(0, 0, 0)]
         """By index; position 0 is the birth of the group."""
         self._commit_terms = [0]
         """By index: the term of the leader that committed it."""
@@ -102,7 +104,7 @@ class History:
         for entry in entries:
             if entry.index != len(self.committed):
                 raise AssertionError(f"commit of {entry.index} after {self.commit}")
-            self.committed.append(Committed(entry.term, crc32(entry.payload)))
+            self.committed.append(Committed(entry.term, crc32(entry.payload), entry.end))
             self._commit_terms.append(leader_term)
 
     def check_committed(self, node: int, entries: Sequence[Entry]) -> None:

@@ -24,6 +24,9 @@ WEATHERS = (
 """A storm; packets so late that terms have passed meanwhile; a link that loses every other."""
 
 
+NEED_TWO = ("partition", "one_way", "transfer")
+
+
 class Patient(World, Protocol):
     """The cluster as the nemesis sees it."""
 
@@ -50,8 +53,11 @@ class Nemesis:
         self._random = random
         self._over = False
         self._slow: dict[int, int] = {}
+        alone = cluster.options.nodes == 1
         self._faults: dict[str, Callable[[], None]] = {
-            name: getattr(self, f"_{name}") for name in cluster.options.faults
+            name: getattr(self, f"_{name}")
+            for name in cluster.options.faults
+            if not (alone and name in NEED_TWO)
         }
         if self._faults:
             self._schedule()

@@ -71,16 +71,22 @@ class Options:
     """`model` for the storage model, `wal` for the real write-ahead log on a virtual disk."""
 
     @staticmethod
-    def draw(seed: int, *, seconds: float = 10, disk: str = "model") -> Options:
-        """The options that belong to `seed`."""
+    def draw(seed: int, *, seconds: float = 10, disk: str = "mixed") -> Options:
+        """The options that belong to `seed`; `mixed` gives every third one the real disk code."""
+        if disk == "mixed":
+            disk = "model" if seed % 3 else "wal"
         random = Random(f"options/{seed}")
         chosen = random.sample(FAULTS, random.randint(0, 6))
         if disk == "wal":
             chosen += Random(f"disk faults/{seed}").choice((["power_cut"], [*DISK_FAULTS], []))
         quick = random.random() < 0.5
+        nodes = random.choice((3, 3, 3, 5))
+        size = Random(f"size/{seed}")
+        if size.random() < 0.1:
+            nodes = size.choice((1, 2, 4))  # where quorums are strange
         return Options(
             seed=seed,
-            nodes=random.choice((3, 3, 3, 5)),
+            nodes=nodes,
             fault_phase_us=int(seconds * SECOND_US),
             faults=tuple(fault for fault in FAULTS + DISK_FAULTS if fault in chosen),
             fault_every_us=random.choice((150_000, 400_000, 1_000_000)),

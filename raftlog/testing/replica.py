@@ -76,7 +76,7 @@ class Replica:
         self.node = Node(
             GROUP,
             self.id,
-            image,
+            self.store.reader,
             image.hard_state,
             world.options.timing,
             self.process.random,

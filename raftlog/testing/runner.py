@@ -68,8 +68,10 @@ class Summary:
 def replay_command(options: Options) -> str:
     """The command line that runs a seed again."""
     seconds = options.fault_phase_us / 1e6
-    disk = "" if options.disk == "model" else f" --disk {options.disk}"
-    return f"python -m raftlog.testing --seed {options.seed} --seconds {seconds:g}{disk} --trace"
+    return (
+        f"python -m raftlog.testing --seed {options.seed} --seconds {seconds:g}"
+        f" --disk {options.disk} --trace"
+    )
 
 
 def run_seed(options: Options) -> Result | Failure:
@@ -97,7 +99,7 @@ def run_many(
     seeds: Iterable[int],
     *,
     seconds: float = 10,
-    disk: str = "model",
+    disk: str = "mixed",
     processes: int = 1,
     on_progress: Callable[[Summary], None] | None = None,
 ) -> Summary:

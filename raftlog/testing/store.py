@@ -16,6 +16,7 @@ from typing import NamedTuple, Protocol
 
 from raftlog.core.membership import decode_configuration
 from raftlog.errors import Compacted
+from raftlog.storage import LogReader
 from raftlog.types import (
     NO_HARD_STATE,
     Configuration,
@@ -169,6 +170,10 @@ class Store(Protocol):
     visible: Image
     durable: Image
 
+    @property
+    def reader(self) -> LogReader:
+        """What the core reads; the same log as `visible`."""
+
     def write(self, change: Round) -> None:
         """Write one round; it is visible at once, except that a local snapshot cuts no log."""
 
@@ -210,9 +215,9 @@ class ModelStore:
         self.in_flight.append(change)
 
     @property
-    def dirty(self) -> bool:
-        """True when a round waits for a sync."""
-        return bool(self.in_flight)
+    def reader(self) -> LogReader:
+        """What the core reads."""
+        return self.visible
 
     def begin_sync(self) -> None:
         """Note what the sync that is about to run covers."""

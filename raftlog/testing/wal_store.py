@@ -1,33 +1,46 @@
-"""A store on the real write-ahead log over a virtual disk, and the proof that it keeps its word.
+"""A store on the real write-ahead log and the real SegmentLog, over a virtual disk.
 
-The same rounds that `ModelStore` only remembers are written through `raftlog.disk.wal`, with
-parts so small that rolling, checkpoints, recycling and torn tails happen all the time. After
-every crash what recovery finds is compared with the model: it must be exactly what was durable
-plus some whole number of the rounds in flight. The group's own files are a model (`_files`):
-they hold what their last sync covered, which is all that the log may rely on.
+The same rounds that `ModelStore` only remembers are written through `raftlog.disk`, with parts
+and segments so small that rolling, checkpoints, recycling and torn tails happen all the time.
+After every crash what recovery finds is compared with the model: it must be exactly what was
+durable plus some whole number of the rounds in flight.
 
-Order kept here, as a host must: a term is durable before a snapshot that mentions it; a log
-that reaches an arriving snapshot is cut, durably, before the snapshot replaces it; the
-snapshot is durable before the write-ahead log says so.
+Order kept here, as a host must: a term is durable before a snapshot that mentions it; a cut
+below the group's checkpoint, or of a log that reaches an arriving snapshot, is durable in the
+write-ahead log before the group's files change; a snapshot is durable before the write-ahead
+log says so.
 """
 
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from random import Random
 
 from raftlog.core.membership import encode_configuration
-from raftlog.disk.wal import Wal
-from raftlog.errors import CorruptLog
-from raftlog.storage import Checkpoint
+from raftlog.disk.segment_log import SegmentLog
+from raftlog.disk.wal import Recovered, Wal
+from raftlog.errors import DiskFailed
+from raftlog.storage import LogReader
 from raftlog.testing.disk import VirtualDisk
 from raftlog.testing.history import Violation
 from raftlog.testing.store import Image, Round
 from raftlog.types import Entry, SnapshotMeta
 
 GROUP = 1
-DIRECTORY = "wal"
+WAL = "wal"
+FILES = "group"
+SEGMENT_BYTES = 2048
+
+
+@contextmanager
+def _disk_errors_are_final() -> Iterator[None]:
+    """What the group's files raise ends the process, as an error of the log does."""
+    try:
+        yield
+    except OSError as error:
+        raise DiskFailed(f"{FILES}: {error}") from error
 
 
 class WalStore:
@@ -37,7 +50,6 @@ class WalStore:
         self.disk = VirtualDisk(random)
         self.visible = Image(meta)
         self.durable = Image(meta)
-        self._files = Image(meta)
         self._probes = probes
         self._random = random
         self._part_bytes = random.choice((4096, 16_384, 65_536))
@@ -47,45 +59,72 @@ class WalStore:
         self._job: Callable[[], None] = _nothing
         self._target = 0
         self._covered = 0
-        self._wal, _ = Wal.open(self.disk, DIRECTORY, part_bytes=self._part_bytes, random=random)
+        self._wal, _ = self._open_wal()
+        self._log = SegmentLog.create(self.disk, FILES, meta, segment_bytes=SEGMENT_BYTES)
+        self.disk.sync_directory("")
         self._wal.stage_create(GROUP, encode_configuration(meta.configuration))
         self._write_and_sync()
+
+    @property
+    def reader(self) -> LogReader:
+        """What the core reads."""
+        return self._log
 
     # -------------------------------------------------------------------------------- writing
 
     def write(self, change: Round) -> None:
         """Write one round; it is visible at once, except that a local snapshot cuts no log."""
+        with _disk_errors_are_final():
+            if change.install is not None:
+                self._install(change, change.install)
+                change = change._replace(hard_state=None)
+            elif change.truncate_from:
+                change = self._truncate(change)
+            self._stage(change)
+            self._in_flight.append(change)
+            self._wal.write_round()
+            if change.compact is None:
+                self.visible.apply(change)
+            if change.truncate_from:
+                self._log.truncate(change.truncate_from)
+            self._log.append(change.entries)
+
+    def _stage(self, change: Round) -> None:
         wal = self._wal
-        if change.install is not None:
-            self._install(change, change.install)
-            change = change._replace(hard_state=None)
         if change.truncate_from:
             wal.stage_truncate(GROUP, change.truncate_from)
         if change.entries:
             wal.stage_entries(GROUP, change.entries)
         if change.hard_state is not None:
             wal.stage_hard_state(GROUP, change.hard_state)
-        if change.compact is None:
-            self.visible.apply(change)
-        self._in_flight.append(change)
-        wal.write_round()
+
+    def _truncate(self, change: Round) -> Round:
+        """Cut first and durably what the checkpoint covers; the rest of the round."""
+        checkpoint = self._wal.checkpoint_of(GROUP)
+        if checkpoint is None or change.truncate_from > checkpoint.position.index:
+            return change
+        self._probes["cut below the checkpoint"] += 1
+        self._write_ahead(Round(0, truncate_from=change.truncate_from))
+        self._log.truncate(change.truncate_from)
+        return change._replace(truncate_from=0)
 
     def _install(self, change: Round, install: tuple[SnapshotMeta, bytes]) -> None:
         meta, data = install
         index = meta.position.index
-        before = Round(0, hard_state=change.hard_state)
-        if self.visible.last_index >= index:
-            before = before._replace(truncate_from=index)
-            self._wal.stage_truncate(GROUP, index)
-        if change.hard_state is not None:
-            self._wal.stage_hard_state(GROUP, change.hard_state)
-        self.visible.apply(before)
-        self._in_flight.append(before)
+        cut = index if self.visible.last_index >= index else 0
+        if cut:
+            self._probes["snapshot over a log that reaches it"] += 1
+        self._write_ahead(Round(0, truncate_from=cut, hard_state=change.hard_state))
+        self._log.install(meta, data)
+        self._wal.stage_reset(GROUP, meta)
+
+    def _write_ahead(self, change: Round) -> None:
+        """Make `change` durable now, and with it everything in flight."""
+        self._stage(change)
+        self._in_flight.append(change)
+        self.visible.apply(change)
         self._write_and_sync()
         self._settle(len(self._in_flight))
-        self._files = Image(meta)
-        self._files.data = data
-        self._wal.stage_reset(GROUP, meta)
 
     def begin_sync(self) -> None:
         """Note what the sync that is about to run covers."""
@@ -95,24 +134,29 @@ class WalStore:
 
     def sync(self) -> int:
         """Make the noted rounds durable; the largest Ready number among them."""
-        self._job()
-        if self._target > self._wal.durable_round:
-            self._wal.synced(self._target)
-        self._settle(self._covered)
-        self._covered = 0
-        number, self._number = self._number, 0
-        self._recycle()
+        with _disk_errors_are_final():
+            self._job()
+            if self._target > self._wal.durable_round:
+                self._wal.synced(self._target)
+            self._settle(self._covered)
+            self._covered = 0
+            number, self._number = self._number, 0
+            self._recycle()
         return number
 
     def _settle(self, count: int) -> None:
         """The oldest `count` rounds in flight are durable."""
         for _ in range(count):
             change = self._in_flight.popleft()
+            if change.compact is not None:
+                self._compact(*change.compact)
             self.durable.apply(change)
             self._number = max(self._number, change.number)
-            if change.compact is not None:
-                self._files.apply(change)
         self._covered = max(0, self._covered - count)
+
+    def _compact(self, meta: SnapshotMeta, data: bytes) -> None:
+        if meta.position.index > self._log.snapshot().position.index:
+            self._log.compact(meta, data)
 
     def _write_and_sync(self) -> None:
         self._wal.write_round()
@@ -126,9 +170,9 @@ class WalStore:
         for part in self._wal.retirable()[:-1]:
             self._probes["log part recycled"] += 1
             if part.dirty:
-                first = self._files.meta.position.index
-                self._files.entries = [e for e in self.visible.entries if e.index > first]
-                self._wal.stage_checkpoint(GROUP, Checkpoint(self._files.last(), b""))
+                checkpoint, stamp = self._log.checkpoint(), self._wal.stamp()
+                self._log.sync_job()()
+                self._wal.stage_checkpoint(GROUP, checkpoint, stamp)
             self._wal.carry_forward(part.sequence)
             self._write_and_sync()
             self._wal.recycle(part.sequence)
@@ -136,7 +180,7 @@ class WalStore:
         if job is not None:
             job()
 
-    # ------------------------------------------------------------------------------- recovery
+    # --------------------------------------------------------------------------------- faults
 
     def crash(self, random: Random) -> None:
         """Power loss, or one time in three only the end of the process."""
@@ -150,11 +194,6 @@ class WalStore:
         """Have the power fail in the disk call that many from now."""
         self.disk.cut_at_call = self.disk.calls + calls
 
-    def repair(self) -> None:
-        """Take back every failure that has not happened yet."""
-        self.disk.cut_at_call = None
-        self.disk.faults.pending.clear()
-
     def fail_disk(self, random: Random) -> None:
         """Have a sync or a write fail soon: final for the process, whatever a retry says."""
         if random.random() < 0.7:
@@ -162,29 +201,37 @@ class WalStore:
         else:
             self.disk.fail_write(random.randint(1, 3))
 
+    def repair(self) -> None:
+        """Take back every failure that has not happened yet."""
+        self.disk.cut_at_call = None
+        self.disk.faults.pending.clear()
+
+    # ------------------------------------------------------------------------------- recovery
+
+    def _open_wal(self) -> tuple[Wal, Recovered]:
+        return Wal.open(self.disk, WAL, part_bytes=self._part_bytes, random=self._random)
+
     def recover(self) -> Image:
-        """Open the log again and compare what it holds with what it must hold."""
-        wal, recovered = Wal.open(
-            self.disk, DIRECTORY, part_bytes=self._part_bytes, random=self._random
-        )
-        group = recovered.groups[GROUP]
-        files = self._files
-        del files.entries[max(0, group.trusted - files.meta.position.index) :]
-        if files.last_index < group.trusted:
-            raise CorruptLog(f"files end at {files.last_index}, trusted is {group.trusted}")
-        image = files.copy()
-        image.hard_state = group.hard_state
+        """Open everything again and compare what it holds with what it must hold."""
+        with _disk_errors_are_final():
+            wal, recovered = self._open_wal()
+            group = recovered.groups[GROUP]
+            log = SegmentLog.open(
+                self.disk, FILES, group.checkpoint, group.trusted, segment_bytes=SEGMENT_BYTES
+            )
 
-        def deliver(_: int, entries: list[Entry]) -> None:
-            image.append(entries)
+            def deliver(_: int, entries: list[Entry]) -> None:
+                log.append(entries)
 
-        replaced = recovered.replay({GROUP: image.last()}, deliver)
-        self._wal = wal
-        self._verify(image)
-        if replaced:
-            self._probes["snapshot newer than the log"] += 1
-            wal.stage_reset(GROUP, image.meta)
-        self._write_and_sync()
+            replaced = recovered.replay({GROUP: log.last()}, deliver)
+            image = _read(log)
+            image.hard_state = group.hard_state
+            self._verify(image)
+            self._wal, self._log = wal, log
+            if replaced:
+                self._probes["snapshot newer than the log"] += 1
+                wal.stage_reset(GROUP, image.meta)
+            self._write_and_sync()
         self._number = self._covered = 0
         self.visible = image
         return image
@@ -193,7 +240,7 @@ class WalStore:
         """What is found is what was durable and then some whole rounds, in order."""
         candidate = self.durable.copy()
         for lost in range(len(self._in_flight), -1, -1):
-            if _same(image, self._with_snapshot(candidate)):
+            if _same(image, _under_snapshot_of(image, candidate)):
                 self._probes["rounds lost in a crash"] += lost
                 self._in_flight.clear()
                 self.durable = image.copy()
@@ -206,15 +253,25 @@ class WalStore:
             f"found {_brief(image)}; durable was {_brief(self.durable)}",
         )
 
-    def _with_snapshot(self, candidate: Image) -> Image:
-        """`candidate` as it looks under the snapshot that the group's files hold."""
-        meta = self._files.meta
-        image = candidate.copy()
-        if candidate.term_at(meta.position.index) == meta.position.term:
-            image.apply(Round(0, compact=(meta, self._files.data)))
-        elif meta.position.index > candidate.meta.position.index:
-            image.apply(Round(0, install=(meta, self._files.data)))
-        return image
+
+def _read(log: SegmentLog) -> Image:
+    """Everything that `log` holds."""
+    image = Image(log.snapshot())
+    image.data = log.snapshot_bytes()
+    first, last = image.meta.position.index + 1, log.last().index
+    image.entries = log.read(first, last + 1, 1 << 40)
+    return image
+
+
+def _under_snapshot_of(found: Image, candidate: Image) -> Image:
+    """`candidate` as it looks under the snapshot that was found."""
+    position = found.meta.position
+    image = candidate.copy()
+    if candidate.term_at(position.index) == position.term:
+        image.apply(Round(0, compact=(found.meta, found.data)))
+    elif position.index > candidate.meta.position.index:
+        image.apply(Round(0, install=(found.meta, found.data)))
+    return image
 
 
 def _same(one: Image, other: Image) -> bool:

@@ -85,8 +85,8 @@ def test_people_are_told_the_address_and_three_things_to_try(tmp_path: Path) -> 
         lines = [process.stdout.readline() for _ in range(6)]
         finish(process, signal.SIGINT)
     assert "Bootstrap address: 127.0.0.1:" in lines[0]
-    assert "quorate topic create" in lines[2]
-    assert "quorate produce" in lines[3]
+    assert " topic create " in lines[2]
+    assert " produce " in lines[3]
     assert "kill -9" in lines[4]
 
 

@@ -81,13 +81,19 @@ class Connection:
     def consume(self, view: memoryview) -> tuple[int, int]:
         """`stream.Consume` over the session."""
         session = self.session
-        used, needed = session.consume(view)
-        self.pump()
-        if session.close_reason is not None:
-            return len(view), 0
-        if not session.wants_read:
-            self.stream.pause()
-        return used, needed
+        used = 0
+        while True:
+            more, needed = session.consume(view[used:])
+            used += more
+            self.pump()
+            if session.close_reason is not None:
+                return len(view), 0
+            if not session.wants_read:
+                self.stream.pause()
+                return used, needed
+            if needed or used == len(view):
+                return used, needed
+            # writing made room: go on with the frames that were left
 
     def pump(self) -> None:
         """Write what there is; read on if the session takes more; close if it is over."""

@@ -149,8 +149,8 @@ def test_files_that_are_refused(text: str, said: str) -> None:
     ("flags", "said"),
     [
         ({"broker.heartbeat.interval.ms": "9000"}, "must be less than broker.session.timeout.ms"),
-        ({"raft.heartbeat.interval.ms": "300"}, "less than raft.election.timeout.min.ms"),
-        ({"raft.election.timeout.min.ms": "601"}, "at most raft.election.timeout.max.ms"),
+        ({"raft.heartbeat.interval.ms": "600"}, "less than raft.election.timeout.min.ms"),
+        ({"raft.election.timeout.min.ms": "1201"}, "at most raft.election.timeout.max.ms"),
         ({"queued.max.request.bytes": "2048"}, "socket.request.max.bytes"),
         ({"message.max.bytes": "60000000", "socket.request.max.bytes": "60000000"}, "not fit"),
         ({"listeners": "PLAINTEXT://0.0.0.0:1"}, "advertised.listeners must say"),

@@ -97,11 +97,13 @@ def test_min_bytes_count_over_partitions(services: FakeServices) -> None:
 def test_several_commits_in_a_pass_read_once(services: FakeServices) -> None:
     replicas = services.add_topic("t", 3)
     client = Client(services)
-    client.send(1, 12, fetch(*[("t", n, 0) for n in range(3)]))
+    client.send(1, 12, fetch(*[("t", n, 0) for n in range(3)], min_bytes=10_000))
     for replica in replicas:
         replica.store(1)
     services.reactor.settle()
-    assert all(len(replica.reads) == 1 for replica in replicas)
+    assert [len(replica.reads) for replica in replicas] == [1, 1, 1]
+    assert client.receive() == []
+    services.reactor.advance(500_000)
     assert min(sizes(client.receive()[0][1])) > 0
 
 
@@ -147,6 +149,44 @@ def test_leadership_lost_while_waiting(services: FakeServices, replica: FakeRepl
     assert part.error_code == ErrorCode.NOT_LEADER_OR_FOLLOWER
     assert (part.current_leader.leader_id, part.current_leader.leader_epoch) == (2, 6)
     assert [(n.node_id, n.host, n.port) for n in body.node_endpoints] == [(2, "host2", 9002)]
+
+
+def test_a_leader_of_a_later_term_fences_a_waiting_client(
+    services: FakeServices, replica: FakeReplica
+) -> None:
+    client = Client(services)
+    client.send(1, 12, fetch(("t", 0, 0), epoch=5))
+    replica.leader_epoch = 7
+    replica.store(1)
+    services.reactor.settle()
+    part = only(client.receive()[0][1])
+    assert part.error_code == ErrorCode.FENCED_LEADER_EPOCH
+    assert len(part.records) == 0
+
+
+def test_a_topic_deleted_while_waiting(services: FakeServices, replica: FakeReplica) -> None:
+    client = Client(services)
+    client.send(1, 12, fetch(("t", 0, 0)))
+    del services.replicas[replica.topic_id, 0]
+    services.reactor.advance(500_000)
+    part = only(client.receive()[0][1])
+    assert part.error_code == ErrorCode.NOT_LEADER_OR_FOLLOWER
+
+
+def test_a_disk_that_fails_while_waiting_costs_the_connection(
+    services: FakeServices, replica: FakeReplica
+) -> None:
+    def failing(*_: Any, **__: Any) -> bytes:
+        raise OSError("unreadable")
+
+    client = Client(services)
+    client.send(1, 12, fetch(("t", 0, 0)))
+    replica.read = failing  # type: ignore[method-assign]
+    replica.store(1)
+    services.reactor.settle()
+    assert client.session.close_reason is not None
+    assert isinstance(client.log.errors[0]["exc_info"], OSError)
+    assert not replica.watchers
 
 
 # --- limits
@@ -255,6 +295,15 @@ def test_divergence_is_told(services: FakeServices, replica: FakeReplica) -> Non
     replica.epoch_ends = {4: EpochEnd(4, 8)}
     part = only(Client(services).ask(1, 12, fetch(("t", 0, 7), last_epoch=4, max_wait=0)))
     assert part.diverging_epoch is None
+
+
+def test_divergence_at_the_end_of_the_log_does_not_wait(
+    services: FakeServices, replica: FakeReplica
+) -> None:
+    replica.store(9)
+    replica.epoch_ends = {4: EpochEnd(3, 2)}
+    part = only(Client(services).ask(1, 12, fetch(("t", 0, 9), last_epoch=4)))
+    assert part.diverging_epoch.end_offset == 2
 
 
 def test_unknown_topic_id(services: FakeServices, replica: FakeReplica) -> None:

@@ -233,6 +233,20 @@ def test_answers_in_every_order_leave_in_request_order(services: FakeServices) -
         assert received == list(range(1, 9))
 
 
+def test_an_answer_inside_consume_wakes_nobody(services: FakeServices) -> None:
+    """The host takes output after `consume` anyway; a callback would re-enter it."""
+
+    def handle(*_: Any) -> Pending[Any]:
+        pending: Pending[Any] = Pending()
+        pending.resolve(CLUSTER.DescribeClusterResponse(cluster_id="c", brokers=[]))
+        return pending
+
+    client = Client(services, apis=with_handler(handle))
+    client.send(60, 0, describe_cluster())
+    assert client.wakes == 0
+    assert len(client.receive()) == 1
+
+
 def test_an_encoded_body_is_sent_as_it_is(services: FakeServices) -> None:
     def handle(*_: Any) -> EncodedBody:
         body = CLUSTER.DescribeClusterResponse(cluster_id="cached", brokers=[])

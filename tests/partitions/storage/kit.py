@@ -22,7 +22,9 @@ from raftlog.types import (
 PATH = "groups/7/orders-3"
 CONFIGURATION = Configuration((ReplicaId(1, b"a" * 16), ReplicaId(2, b"b" * 16)))
 CREATION = SnapshotMeta(ZERO_POSITION, CONFIGURATION)
-TINY = LogConfig(segment_bytes=700, segment_ms=10**12, index_interval_bytes=150)
+TINY = LogConfig(
+    segment_bytes=700, segment_ms=10**12, index_interval_bytes=150, producers_save_bytes=900
+)
 
 
 def batch(

@@ -199,8 +199,7 @@ def test_fetch_stops_at_the_high_watermark() -> None:
 def test_rot_in_what_was_synced_is_told() -> None:
     model = filled()
     model.save()
-    name = model.disk.listdir(PATH)[-1]
-    assert name.endswith(".raft")
+    name = [name for name in model.disk.listdir(PATH) if name.endswith(".raft")][-1]
     size = model.disk.open(f"{PATH}/{name}").size()
     for position in range(0, size, 5):
         model.disk.flip_bit(f"{PATH}/{name}", position, position % 8)
@@ -232,8 +231,30 @@ def test_opens_without_a_checkpoint_up_to_the_first_damage() -> None:
     last = [entry for entry in model.entries if entry.kind is EntryKind.DATA][-1]
     size = model.disk.open(f"{PATH}/{name}").size()
     model.disk.flip_bit(f"{PATH}/{name}", size - 1)
-    log = PartitionLog.open(model.disk, PATH, TINY, None, 0)
+    log = PartitionLog.open(model.disk, PATH, TINY, None, None)
     assert log.last().index == last.index - 1
+
+
+def test_without_a_checkpoint_only_the_trusted_part_is_kept() -> None:
+    model = filled()
+    model.log.sync_job()()
+    count = len(model.entries)
+    for trusted in (count, count // 2, 0):
+        model.log = PartitionLog.open(model.disk, PATH, TINY, None, trusted)
+        model.entries = model.entries[:trusted]
+        model.check()
+
+
+def test_a_damaged_producer_table_is_replaced_by_the_batches() -> None:
+    model = filled()
+    model.save()
+    saved = [name for name in model.disk.listdir(PATH) if name.endswith(".producers")]
+    assert "log.producers" in saved
+    for name in saved:
+        model.disk.flip_bit(f"{PATH}/{name}", 30)
+        model.log.close()
+        model.reopen()
+        model.check()
 
 
 def test_rolls_by_time() -> None:

@@ -85,8 +85,8 @@ def test_a_trim_of_everything_rolls_the_active_segment() -> None:
 
 
 def test_a_trim_survives_a_crash_at_any_call() -> None:
-    for call in range(1, 40):
-        model = filled()
+    for call in range(1, 200):
+        model = filled(rounds=6)
         model.save()
         append_some(model, Random(call), 6)
         model.log.apply_trim(model.last.offset - 1, model.last.index)
@@ -109,14 +109,14 @@ def test_the_first_and_the_latest_record_by_time() -> None:
         timestamp, span = random.randint(1, 300), random.randint(1, 3)
         model.append(model.make(span=span, timestamp=timestamp))
         times += range(timestamp, timestamp + span)
-    for start in (0, 17):
+    for start in (0, 17, 18, 19, 44):
         model.log.apply_trim(start, 0)
         visible = list(enumerate(times))[start:]
         for asked in range(310):
             found = [(time, offset) for offset, time in visible if time >= asked]
             assert model.log.offset_for_timestamp(asked) == (found[0] if found else None)
-    latest = max(times)
-    assert model.log.max_timestamp() == (latest, times.index(latest))
+        latest = max(times[start:])
+        assert model.log.max_timestamp() == (latest, times.index(latest, start))
     assert fresh().log.max_timestamp() is None
 
 
@@ -263,3 +263,13 @@ def test_few_files_stay_open_and_unsynced_ones_do() -> None:
     model.save()
     model.check()
     assert len(model.log.files._open) <= 4
+
+
+def test_a_log_may_be_removed_while_its_sync_is_under_way() -> None:
+    model = filled()
+    model.log.apply_trim(model.last.offset // 2, model.last.index)
+    job = model.log.sync_job()
+    model.log.close()
+    model.disk.rmtree(PATH)
+    job()
+    assert not model.disk.exists(PATH)

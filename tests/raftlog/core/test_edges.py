@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from raftlog.core import Node, ProgressState
 from raftlog.messages import (
     AppendReply,
@@ -146,6 +148,15 @@ class TestVotes:
             world["A"].tick(deadline)
 
 
+class TestPromises:
+    @pytest.mark.parametrize(("term", "vote"), [(4, "B"), (5, "C")])
+    def test_broken_promises_stop_the_replica(self, term: int, vote: str) -> None:
+        world = follower([], term=5)
+        world.inject("B", "A", VoteRequest(5, 0, 0, False))
+        with pytest.raises(AssertionError, match="term 5 vote"):
+            world["A"]._replica.promise(term, rid(vote))
+
+
 class TestOldTermsAreSilent:
     def test_what_was_not_sent_before_the_term_changed(self) -> None:
         node = follower([1])["A"]
@@ -250,3 +261,26 @@ def test_control_and_data_share_one_order() -> None:
     kinds = [EntryKind.DATA, EntryKind.CONTROL, EntryKind.DATA]
     entries = [world["A"].propose(kind, kind == EntryKind.DATA, b"x") for kind in kinds]
     assert [item.base for item in entries] == [0, 1, 1]
+
+
+class TestConfigurationBehind:
+    """A replica whose configuration is old still serves those who know better."""
+
+    def learner(self) -> World:
+        world = World()
+        members = Configuration((rid("B"), rid("C")), (), (rid("A"),))
+        world.add("A", members)
+        for name in "BCD":
+            world.add(name, members).alive = False
+        return world
+
+    def test_a_learner_votes_when_asked(self) -> None:
+        world = self.learner()
+        world.inject("B", "A", VoteRequest(1, 0, 0, False))
+        assert said(world, "B") == [VoteReply(1, True, False)]
+
+    def test_a_leader_outside_the_known_configuration_is_followed(self) -> None:
+        world = self.learner()
+        world.inject("D", "A", AppendRequest(1, 0, 0, 0, (entry(1, 1),)))
+        assert world["A"].leader == rid("D")
+        assert said(world, "D") == [AppendReply(1, True, 1)]

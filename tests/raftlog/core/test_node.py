@@ -20,6 +20,7 @@ from raftlog.messages import (
     AppendRequest,
     Heartbeat,
     HeartbeatReply,
+    SnapshotReply,
     TimeoutNow,
     VoteReply,
     VoteRequest,
@@ -102,6 +103,15 @@ class TestFlowControl:
         assert len(world.queue("A", "B")) == 2
         world.settle()
         assert world["B"].last_index == 7
+
+    def test_acked_bytes_are_free_again(self) -> None:
+        world = leader(TIMING._replace(max_inflight_bytes=100))
+        for _ in range(5):
+            world.propose("A", bytes(40))
+            world.settle()
+        for _ in range(3):
+            world.propose("A", bytes(40))
+        assert len(world.queue("A", "B")) == 3
 
     def test_appends_are_cut_to_size(self) -> None:
         world = leader(TIMING._replace(max_append_bytes=25, max_inflight_messages=1))
@@ -304,6 +314,8 @@ class TestSnapshotsOfTheLeader:
         world.hosts["A"].wanted.clear()
         node.snapshot_chunk(rid("C"), meta, 0, b"0123", False)
         assert node.progress[rid("C")].snapshot_cursor == 4
+        world.inject("C", "A", SnapshotReply(1, 1, 9, False))
+        assert node.progress[rid("C")].snapshot_cursor == 4, "of another snapshot"
         node.snapshot_chunk(rid("C"), meta, 4, b"45", True)
         world.settle()
         assert world.hosts["C"].state == b"012345"

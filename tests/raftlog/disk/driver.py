@@ -295,7 +295,7 @@ class Driver:
     def recycle(self) -> None:
         """Retire the oldest part, leaving out steps at random."""
         parts = self.wal.retirable()
-        if not parts or parts[0].sequence == self.wal.active_sequence:
+        if not parts:
             return
         part = parts[0]
         for group in part.dirty:
@@ -308,7 +308,7 @@ class Driver:
         self.write()
         if self.random.random() < 0.9:
             self.sync()
-        if len(parts) > 1 or self.wal.active_sequence:
+        if self.wal.durable_round >= self.wal.last_round or len(parts) > 1:
             self.recycled += self.wal.recycle(part.sequence)
         self.spare()
 

@@ -6,8 +6,9 @@ from random import Random
 
 import pytest
 
+from raftlog.disk import wal as wal_module
 from raftlog.disk.wal import Wal
-from raftlog.errors import CorruptLog, DiskFailed
+from raftlog.errors import CorruptLog
 from raftlog.storage import Checkpoint
 from raftlog.types import Configuration, HardState, ReplicaId, SnapshotMeta
 from tests.raftlog.disk.helpers import (
@@ -144,6 +145,17 @@ def test_reset_and_drop() -> None:
     assert replayed(recovered, 7, position(20, term=3)) == [entry(21, b"after", term=3)]
 
 
+def test_a_snapshot_must_not_replace_what_recovery_still_expects() -> None:
+    wal = filled(disk(), 6, size=10)
+    wal.stage_checkpoint(7, Checkpoint(position(6), b""))
+    meta = SnapshotMeta(position(6, term=3), Configuration((VOTER,)))
+    with pytest.raises(ValueError, match="truncate it at 6, durably"):
+        wal.stage_reset(7, meta)
+    wal.stage_truncate(7, 6)
+    durable(wal)
+    wal.stage_reset(7, meta)
+
+
 def test_rules_of_staging() -> None:
     wal = filled(disk(), 3, size=10)
     wal.stage_hard_state(7, HardState(5, VOTER))
@@ -231,95 +243,23 @@ def test_stale_frames_of_a_recycled_file_do_not_replay() -> None:
     wal.stage_checkpoint(7, Checkpoint(position(40), b""))
     durable(wal)
     _retire_all(wal)
-    wal.stage_entries(7, [entry(index, b"q" * 3000) for index in range(41, 46)])
+    wal.stage_entries(7, [entry(index, b"q" * 2500) for index in (41, 42)])
     durable(wal)
-    wal.stage_entries(7, [entry(46, b"reused")])
+    wal.stage_entries(7, [entry(43, b"reused")])
     durable(wal)
     statistics = wal.statistics()
     assert statistics.rolls > statistics.rolls_without_spare
     active = fs.open("wal/" + _newest(fs))
-    assert b"\x05" * 1000 in active.pread(active.size(), 0), "no stale frame: a test of nothing"
+    assert b"\x0a" * 1000 in active.pread(active.size(), 0), "no stale frame: a test of nothing"
     fs.kill()
     _, recovered = open_wal(fs)
-    assert [e.index for e in replayed(recovered, 7, position(40))] == list(range(41, 47))
+    assert [e.index for e in replayed(recovered, 7, position(40))] == [41, 42, 43]
 
 
 def _newest(fs: object) -> str:
     from raftlog.disk.wal_recovery import list_files
 
     return list_files(fs, "wal").found[-1].part.name  # type: ignore[arg-type]
-
-
-def test_a_failed_sync_is_final() -> None:
-    fs = disk()
-    wal = filled(fs, 3)
-    wal.stage_entries(7, [entry(4)])
-    number = wal.write_round()
-    first, second = wal.sync_job(), wal.sync_job()
-    fs.fail_sync()
-    with pytest.raises(DiskFailed, match="must end"):
-        first()
-    syncs = fs.syncs
-    with pytest.raises(DiskFailed):
-        second()
-    with pytest.raises(DiskFailed):
-        wal.synced(number)
-    with pytest.raises(DiskFailed):
-        wal.write_round()
-    wal.close()
-    assert fs.syncs == syncs, "a failed sync was tried again"
-
-
-def test_after_a_failed_sync_the_page_cache_is_not_believed() -> None:
-    """The next process reads the lost round from the cache: it must make it durable itself."""
-    for seed in range(20):
-        fs = disk(seed)
-        wal = filled(fs, 3)
-        wal.stage_entries(7, [entry(4, b"only cached")])
-        wal.write_round()
-        fs.fail_sync()
-        with pytest.raises(DiskFailed):
-            wal.sync_job()()
-        fs.kill()
-        _, recovered = open_wal(fs)
-        assert recovered.groups[7].last_index == 4
-        fs.crash()
-        _, recovered = open_wal(fs)
-        assert recovered.groups[7].last_index == 4
-
-
-def test_a_failed_write_is_final() -> None:
-    fs = disk()
-    wal = filled(fs, 3)
-    wal.stage_entries(7, [entry(4)])
-    fs.fail_write()
-    with pytest.raises(DiskFailed):
-        wal.write_round()
-    with pytest.raises(DiskFailed):
-        wal.write_round()
-    with pytest.raises(DiskFailed):
-        wal.sync_job()()
-
-
-def test_a_full_disk_stops_spares_only() -> None:
-    fs = disk()
-    wal = filled(fs, 2)
-    fs.capacity_bytes = 16 * 1024
-    job = wal.prepare_spare_job()
-    assert job is not None
-    job()
-    assert "no space" in wal.statistics().spare_failed
-    assert wal.room_bytes() == 0
-    assert len(fs.listdir("wal")) == 1
-    assert wal.prepare_spare_job() is None
-    wal.stage_entries(7, [entry(3)])
-    durable(wal)
-    fs.capacity_bytes = None
-    job = wal.prepare_spare_job()
-    assert job is not None
-    job()
-    assert wal.statistics().spare_failed == ""
-    assert wal.room_bytes() == 16 * 1024 - 512
 
 
 def test_clean_close_needs_no_copy_and_keeps_spares() -> None:
@@ -346,3 +286,46 @@ def test_clean_close_needs_no_copy_and_keeps_spares() -> None:
     _, recovered = open_wal(fs)
     assert not recovered.clean
     assert len(replayed(recovered)) == 4
+
+
+def test_more_records_than_a_round_holds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wal_module, "RECORDS_MAX", 10)
+    fs = disk()
+    wal = filled(fs, 1, size=10)
+    wal.stage_entries(7, [entry(index, b"%d" % index) for index in range(2, 36)])
+    assert durable(wal) == 5
+    wal.stage_truncate(7, 30)
+    assert durable(wal) == 6
+    fs.crash()
+    _, recovered = open_wal(fs)
+    assert recovered.last_round == 6
+    assert [e.index for e in replayed(recovered)] == list(range(1, 30))
+
+
+def test_replay_comes_in_bounded_runs() -> None:
+    fs = disk()
+    wal, _ = open_wal(fs, part_bytes=1 << 24)
+    wal.stage_create(7, b"")
+    wal.stage_create(8, b"")
+    payload = bytes(300_000)
+    wal.stage_entries(7, [entry(index, payload) for index in range(1, 11)])
+    wal.stage_entries(8, [entry(index) for index in range(1, 2501)])
+    durable(wal)
+    fs.crash()
+    _, recovered = open_wal(fs)
+    runs: list[tuple[int, int]] = []
+    origin = position(0)._replace(term=0)
+    recovered.replay({7: origin, 8: origin}, lambda group, run: runs.append((group, len(run))))
+    assert runs == [(7, 3), (7, 3), (7, 3), (7, 1), (8, 1024), (8, 1024), (8, 452)]
+
+
+def test_statistics() -> None:
+    wal = filled(disk(), 3)
+    wal.stage_entries(7, [entry(4, b"12345")])
+    staged = wal.statistics()
+    assert (staged.staged_bytes, staged.unsynced_bytes) == (48 + 5, 0)
+    wal.write_round()
+    written = wal.statistics()
+    assert (written.staged_bytes, written.unsynced_bytes) == (0, 64 + 48 + 5)
+    assert (written.rounds, written.last_round, written.durable_round) == (4, 4, 3)
+    assert written.part_bytes_used == wal.part_used_bytes == 512 + written.bytes

@@ -64,7 +64,7 @@ def test_a_damaged_part_header() -> None:
         filled(fs, 5, size=40)
         fs.flip_bit(FIRST, place)
         fs.kill()
-        with pytest.raises(CorruptLog, match="0000000000000001.wal"):
+        with pytest.raises(CorruptLog, match=r"0000000000000001\.wal"):
             open_wal(fs)
 
 
@@ -76,7 +76,7 @@ def test_a_missing_part(victim: int) -> None:
     assert len(names) > 3
     fs.unlink(f"wal/{names[victim]}")
     fs.kill()
-    with pytest.raises(CorruptLog, match="rounds? "):
+    with pytest.raises(CorruptLog, match=r"rounds? "):
         open_wal(fs)
 
 

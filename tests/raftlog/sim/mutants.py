@@ -1,7 +1,7 @@
-"""Raft, broken on purpose: each mutant is one classic mistake, put into the core at run time.
+"""Raft, broken on purpose: each mutant is one classic mistake, made at run time.
 
-A mutant is a function that patches the core through pytest's MonkeyPatch. Nothing here touches
-the source; the patch is undone when the test ends.
+A mutant is a function that patches core, disk or host through pytest's MonkeyPatch. Nothing
+here touches the source; the patch is undone when the test ends.
 """
 
 from __future__ import annotations
@@ -16,9 +16,11 @@ from raftlog.core.node import Node
 from raftlog.core.quorum import Outcome
 from raftlog.core.replica import Replica
 from raftlog.core.roles import Leader
+from raftlog.disk.segment_log import SegmentLog
 from raftlog.messages import AppendReply, AppendRequest, Heartbeat
 from raftlog.ready import ReadState
 from raftlog.testing import replica as host
+from raftlog.testing.disk import VirtualFile
 from raftlog.types import HardState
 
 Mutant = Callable[[MonkeyPatch], None]
@@ -193,6 +195,36 @@ def answers_clients_before_commit(patch: MonkeyPatch) -> None:
 
     patch.setattr(host.Replica, "write", write)
 
+
+def believes_a_disk_that_does_not_sync(patch: MonkeyPatch) -> None:
+    """Syncs return at once and make nothing durable."""
+    patch.setattr(VirtualFile, "sync", lambda self: None)
+
+
+def tries_a_failed_sync_again(patch: MonkeyPatch) -> None:
+    """The second fsync returns without an error, and the pages are gone all the same."""
+    right = VirtualFile.sync
+
+    def sync(self: VirtualFile) -> None:
+        try:
+            right(self)
+        except OSError:
+            right(self)
+
+    patch.setattr(VirtualFile, "sync", sync)
+
+
+def records_checkpoints_before_the_files_are_synced(patch: MonkeyPatch) -> None:
+    """The write-ahead log lets go of entries that are in the page cache only."""
+    patch.setattr(SegmentLog, "sync_job", lambda self: lambda: None)
+
+
+STORAGE_CATCHES: dict[Mutant, set[str]] = {
+    believes_a_disk_that_does_not_sync: {"what was durable is recovered", "CorruptLog"},
+    tries_a_failed_sync_again: {"what was durable is recovered", "CorruptLog"},
+    records_checkpoints_before_the_files_are_synced: {"CorruptLog"},
+}
+"""Mistakes that only the real disk code can make."""
 
 CATCHES: dict[Mutant, set[str]] = {
     acks_before_durable: {"nothing is acknowledged before it is durable"},

@@ -13,6 +13,7 @@ from raftlog.testing.options import Options
 from raftlog.testing.runner import Failure, run_many, run_seed
 from tests.raftlog.sim.mutants import (
     CATCHES,
+    STORAGE_CATCHES,
     Mutant,
     acks_before_durable,
     answers_clients_before_commit,
@@ -41,9 +42,9 @@ CIRCUMSTANCES: dict[Mutant, dict[str, Any]] = {
 """What brings a mutant to light soon; most seeds have something else in mind."""
 
 
-def first_failure(overrides: dict[str, Any]) -> Failure | None:
+def first_failure(overrides: dict[str, Any], disk: str = "model") -> Failure | None:
     for seed in SEEDS:
-        outcome = run_seed(replace(Options.draw(seed), **overrides))
+        outcome = run_seed(replace(Options.draw(seed, disk=disk), **overrides))
         if isinstance(outcome, Failure):
             return outcome
     return None
@@ -57,6 +58,14 @@ def test_mutant_is_caught(mutant: Mutant, monkeypatch: pytest.MonkeyPatch) -> No
     assert failure.invariant in CATCHES[mutant], failure.report
 
 
+@pytest.mark.parametrize("mutant", STORAGE_CATCHES, ids=lambda mutant: mutant.__name__)
+def test_storage_mutant_is_caught(mutant: Mutant, monkeypatch: pytest.MonkeyPatch) -> None:
+    mutant(monkeypatch)
+    failure = first_failure({}, disk="wal")
+    assert failure is not None, f"{mutant.__name__} survived"
+    assert failure.invariant in STORAGE_CATCHES[mutant], failure.report
+
+
 def test_a_failure_tells_how_to_see_it_again(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -64,7 +73,7 @@ def test_a_failure_tells_how_to_see_it_again(
     failure = run_seed(Options.draw(1, seconds=2))
     assert isinstance(failure, Failure)
     assert "nothing is acknowledged before it is durable" in failure.report
-    assert "python -m raftlog.testing --seed 1 --seconds 2 --trace" in failure.report
+    assert "python -m raftlog.testing --seed 1 --seconds 2 --disk model --trace" in failure.report
     assert failure.report.count("\n") > 20
     assert main(["--seed", "1", "--seconds", "2"]) == 1
     assert "nothing is acknowledged before it is durable" in capsys.readouterr().err

@@ -1,0 +1,171 @@
+"""Everything that goes to and comes from other nodes, for all groups together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from raftlog.codec import encode
+from raftlog.core import Timing
+from raftlog.engine import frames
+from raftlog.engine.group import Group
+from raftlog.engine.heartbeats import decode_heartbeat, decode_reply, encode_heartbeat, encode_reply
+from raftlog.engine.peers import Peer
+from raftlog.engine.transport import Transport
+from raftlog.messages import AppendRequest, Message, SnapshotChunk
+from raftlog.ready import SoftState
+from raftlog.seams import Reactor
+from raftlog.types import Buffer, ReplicaId, Role
+
+
+class Links:
+    """The peers, what is queued for them in this pass, and their heartbeats."""
+
+    def __init__(
+        self,
+        me: ReplicaId,
+        reactor: Reactor,
+        transport: Transport,
+        timing: Timing,
+        groups: dict[int, Group],
+        touch: Callable[[Group], None],
+        request_flush: Callable[[], None],
+    ) -> None:
+        """`touch(group)` has the next flush look at a group whose deadline changed."""
+        self._me = me
+        self._reactor = reactor
+        self._transport = transport
+        self._timing = timing
+        self._groups = groups
+        self._touch = touch
+        self._request_flush = request_flush
+        self._peers: dict[int, Peer] = {}
+        self._outgoing: dict[tuple[int, bool], list[Buffer]] = {}
+        self._stopped = False
+        self.sent = 0
+        reactor.call_at(reactor.now_us() + timing.heartbeat_us, self._beat)
+
+    # --- connections
+
+    def connected(self, replica: ReplicaId) -> None:
+        """A connection's handshake is complete."""
+        peer = self._peers.get(replica.node)
+        if peer is None or peer.replica != replica:
+            peer = self._peers[replica.node] = Peer(replica)
+        peer.connected(self._reactor.now_us())
+        for group in self._groups.values():
+            if group.node.role is Role.LEADER:
+                self._consider(peer, group)
+
+    def disconnected(self, replica: ReplicaId) -> None:
+        """Its connection is gone."""
+        peer = self._peers.get(replica.node)
+        if peer is not None and peer.replica == replica:
+            peer.disconnected(self._reactor.now_us(), self._groups, self._touch)
+
+    def is_up(self, replica: ReplicaId) -> bool:
+        """`replica` is connected (this one always is)."""
+        peer = self._peers.get(replica.node)
+        return replica == self._me or (peer is not None and peer.up and peer.replica == replica)
+
+    def stop(self) -> None:
+        """Send nothing more."""
+        self._stopped = True
+        self._outgoing.clear()
+
+    # --- output
+
+    def send_frame(self, node: int, kind: int, body: list[Buffer]) -> None:
+        """Queue one control frame for the end of the pass."""
+        self._queue(node, [frames.header(kind, body), *body], bulk=False)
+
+    def send_message(self, group_id: int, replica: ReplicaId, message: Message) -> None:
+        """Queue one group's message; dropped when the replica is not connected."""
+        peer = self._peers.get(replica.node)
+        if peer is None or not peer.up or peer.replica != replica:
+            return
+        bulk = (isinstance(message, AppendRequest) and bool(message.entries)) or isinstance(
+            message, SnapshotChunk
+        )
+        self._queue(replica.node, encode(group_id, message), bulk=bulk)
+
+    def _queue(self, node: int, buffers: list[Buffer], *, bulk: bool) -> None:
+        if self._stopped:
+            return
+        queue = self._outgoing.get((node, bulk))
+        if queue is None:
+            self._outgoing[(node, bulk)] = buffers
+        else:
+            queue += buffers
+        self.sent += 1
+        self._request_flush()
+
+    def flush(self) -> None:
+        """Hand what is queued to the transport."""
+        outgoing, self._outgoing = self._outgoing, {}
+        for (node, bulk), buffers in outgoing.items():
+            self._transport.send(node, buffers, bulk=bulk)
+
+    # --- heartbeats
+
+    def _beat(self) -> None:
+        if self._stopped:
+            return
+        now = self._reactor.now_us()
+        for peer in self._peers.values():
+            peer.check(now, self._timing.election_min_us, self._groups, self._touch)
+            if peer.up:
+                beat = encode_heartbeat(peer.next_heartbeat(self._groups))
+                self.send_frame(peer.replica.node, frames.HEARTBEAT, [beat])
+        self._reactor.call_at(now + self._timing.heartbeat_us, self._beat)
+
+    def receive(self, replica: ReplicaId, kind: int, body: memoryview) -> None:
+        """A heartbeat or an answer to one."""
+        peer = self._peers.get(replica.node)
+        if peer is None or peer.replica != replica:
+            return
+        now = self._reactor.now_us()
+        if kind == frames.HEARTBEAT:
+            beat = decode_heartbeat(body)
+            agrees, refused, woken = peer.heartbeat(beat, self._groups, now)
+            reply = encode_reply(beat.sequence, agrees, refused)
+            self.send_frame(replica.node, frames.HEARTBEAT_REPLY, [reply])
+        else:
+            woken = peer.answered(*decode_reply(body), self._groups, now)
+        for group in woken:
+            self._touch(group)
+
+    # --- groups
+
+    def leadership(self, group: Group, state: SoftState) -> None:
+        """A group's role, term or leader changed: who covers it for whom has to be redone."""
+        now = self._reactor.now_us()
+        for peer in self._peers.values():
+            known = peer.follows.terms.get(group.id, state.term)
+            if known != state.term or state.leader != peer.replica:
+                peer.stopped_following(group, now)
+            peer.stopped_leading(group)
+            if state.role is Role.LEADER:
+                self._consider(peer, group)
+
+    def _consider(self, peer: Peer, group: Group) -> None:
+        """Offer `group` for covering if the peer is a connected member of it."""
+        configuration = group.node.configuration
+        members = (*configuration.voters, *configuration.outgoing, *configuration.learners)
+        if peer.up and peer.replica in members:
+            peer.candidates[group.id] = group
+
+    def forget(self, group: Group) -> None:
+        """The group is removed."""
+        for peer in self._peers.values():
+            peer.stopped_leading(group)
+            peer.follows.discard(group.id)
+
+    def best_successor(self, group: Group) -> ReplicaId | None:
+        """The connected voter that matches most of the group's log; None if there is none."""
+        progress = group.node.progress
+        voters = [
+            replica
+            for replica in group.node.configuration.voters
+            if replica != self._me and replica in progress and self.is_up(replica)
+        ]
+        return max(voters, key=lambda replica: progress[replica].match, default=None)

@@ -1,0 +1,46 @@
+"""Whole brokers keep their promises through every scenario."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from partitions.testing import SCENARIOS, Failure, Result, run_many, run_seed
+from partitions.testing.__main__ import main
+
+SEEDS = 12
+
+
+def good(outcome: Result | Failure) -> Result:
+    if isinstance(outcome, Failure):
+        pytest.fail(outcome.report, pytrace=False)
+    return outcome
+
+
+@pytest.mark.parametrize("scenario", list(SCENARIOS))
+def test_one_seed_of_each_scenario(scenario: str) -> None:
+    result = good(run_seed(scenario, 1))
+    assert result.acknowledged > 20
+    assert result.records > result.acknowledged
+
+
+@pytest.mark.sim
+@pytest.mark.parametrize("scenario", list(SCENARIOS))
+def test_many_seeds_of_each_scenario(scenario: str) -> None:
+    processes = os.cpu_count() or 1
+    results = [
+        good(outcome) for outcome in run_many(scenario, range(1, SEEDS + 1), processes=processes)
+    ]
+    assert sorted(result.seed for result in results) == list(range(1, SEEDS + 1))
+    assert len({result.digest for result in results}) == SEEDS
+
+
+def test_without_faults_every_batch_is_acknowledged_and_read_once() -> None:
+    result = good(run_seed("quiet", 3))
+    assert result.records >= result.acknowledged > 50
+
+
+def test_the_command_line_runs_seeds(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--scenario", "quiet", "--seed", "2", "--seeds", "2", "--processes", "1"]) == 0
+    assert "quiet 3: " in capsys.readouterr().out
