@@ -84,6 +84,7 @@ class Run:
         await self._mend()
         for task in tasks:
             await task
+        await verdict.settle(cluster, TOPIC, PARTITIONS)  # without any more writes to help
         for producer in producers:
             await producer.finish(TOPIC, PARTITIONS)
         reader = Consumer(clients[3], TOPIC, PARTITIONS)

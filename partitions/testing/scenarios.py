@@ -8,6 +8,7 @@ from typing import Any
 
 from partitions.testing.broker import SimBroker
 from partitions.testing.cluster import SimCluster
+from partitions.testing.verdict import settle
 
 TOPIC = "words"
 PARTITIONS = 6
@@ -140,6 +141,18 @@ async def behind(cluster: SimCluster, random: Random) -> None:
         await cluster.sleep(_SECOND)
 
 
+async def idle(cluster: SimCluster, random: Random) -> None:
+    """Nobody writes while a broker goes and comes back: sleeping groups must take it in."""
+    await cluster.sleep(_SECOND)
+    cluster.world.resting = True
+    await cluster.sleep(_SECOND)
+    for broker in _shuffled(cluster, random)[:2]:
+        await _down(cluster, broker, random, random.choice([broker.crash, broker.kill]))
+        await settle(cluster, TOPIC, PARTITIONS)
+    cluster.world.resting = False
+    await cluster.sleep(_SECOND)
+
+
 async def storm(cluster: SimCluster, random: Random) -> None:
     """Crashes, kills, cuts and pauses on top of each other; any number may be down."""
     for _ in range(8):
@@ -192,5 +205,6 @@ SCENARIOS: dict[str, Scenario] = {
     "sync-error": sync_error,
     "pause": pause,
     "behind": behind,
+    "idle": idle,
     "storm": storm,
 }

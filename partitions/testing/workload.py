@@ -17,12 +17,14 @@ from partitions.testing.client import (
     Refused,
     SimClient,
 )
-from partitions.testing.tasks import sleep
+from partitions.testing.tasks import sleep, spawn
 from partitions.testing.world import World
 from raftlog.testing.reactor import EPOCH_MS
 
 RECORDS_MAX = 4
 PAUSE_US_MAX = 40_000
+WORKERS = 3
+"""Batches that one producer has open at a time, each to another partition."""
 
 
 class Write(NamedTuple):
@@ -38,7 +40,7 @@ class WatermarkWentBack(AssertionError):
 
 
 class Producer:
-    """Writes to all partitions at random, one batch at a time, each until it is acknowledged."""
+    """Writes to all partitions, one batch at a time to each, until it is acknowledged."""
 
     def __init__(
         self,
@@ -65,11 +67,22 @@ class Producer:
         self._sequences: dict[int, int] = {}
 
     async def run(self, topic: str, partitions: int, running: Callable[[], bool]) -> None:
-        """Write while `running()`."""
+        """Write while `running()`, to a few partitions at a time."""
         if self.idempotent:
             self._identity = await self._client.init_producer_id()
+        shares = [range(first, partitions, WORKERS) for first in range(WORKERS)]
+        workers = [
+            spawn(self._world.reactor, self._work(topic, share, running))
+            for share in shares
+            if share
+        ]
+        for worker in workers:
+            await worker
+
+    async def _work(self, topic: str, share: range, running: Callable[[], bool]) -> None:
         while running():
-            await self._write(topic, self._random.randrange(partitions))
+            if not self._world.resting:
+                await self._write(topic, self._random.choice(share))
             await sleep(self._world.reactor, self._random.randrange(PAUSE_US_MAX))
 
     async def finish(self, topic: str, partitions: int) -> None:
@@ -119,8 +132,8 @@ class Producer:
     async def _start_over(self) -> None:
         """A batch of unknown fate: go on under a new id, as clients do."""
         if self.idempotent:
-            self._sequences.clear()
             self._identity = await self._client.init_producer_id()
+            self._sequences.clear()
 
 
 class Consumer:

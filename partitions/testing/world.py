@@ -33,6 +33,8 @@ class World:
             self.reactor, self.network, give_up_us=GIVE_UP_US
         )
         self.trace = Trace(whole=whole_trace)
+        self.resting = False
+        """Producers write nothing for now: groups fall asleep."""
         self._leaders: dict[tuple[int, int], int] = {}
 
     def note(self, address: int, word: str, *details: object) -> None:

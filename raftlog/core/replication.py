@@ -199,6 +199,9 @@ def _show_end(replica: Replica, progress: Progress) -> None:
     """Ask for an ack, or a rejection, of everything sent so far."""
     progress.progress_us = replica.now_us
     log, previous = replica.log, progress.next - 1
+    if previous < log.start.index:
+        snapshots.begin(replica, progress)  # what is unanswered has been compacted away
+        return
     request = AppendRequest(replica.term, previous, log.term(previous), log.commit, ())
     replica.send(progress.replica, request)
 

@@ -146,6 +146,9 @@ def _in_force(
     for header, name in reversed(headers):
         if floor and header.sequence >= floor:
             void.append(name)
+            # What a void copy had replaced stays replaced: a recovery that was itself
+            # interrupted and repeated copied those parts again.
+            floor = min(floor, header.supersedes)
             continue
         kept.append((header, name))
         floor = header.supersedes if header.supersedes < header.sequence else 0

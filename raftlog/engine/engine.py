@@ -170,7 +170,15 @@ class Engine:
         """Have `flush` run at the end of this pass."""
         if not self._scheduled and not self._failed:
             self._scheduled = True
-            self.reactor.call_soon(self.flush)
+            self.reactor.call_soon(self._flush_soon)
+
+    def _flush_soon(self) -> None:
+        self._scheduled = False
+        if self._has_work():
+            self.flush()
+
+    def _has_work(self) -> bool:
+        return bool(self._dirty or self._durable_callbacks or self.links.pending)
 
     def flush(self) -> None:
         """Carry out what the dirty groups decided.
@@ -179,10 +187,10 @@ class Engine:
         started, then the logs' own files are written while the disk works, then
         applications hear of commits. Acks and votes wait in the core for the sync.
         """
-        self._scheduled = False
         if self._failed:
             return
         self._passes += 1
+        before, self._scheduled = self._scheduled, True  # what comes up is looked at below
         try:
             decided = self._take_readies()
             self.links.flush()
@@ -197,6 +205,9 @@ class Engine:
             self._schedule.update(group)
         self.links.flush()
         self._parts.look()
+        self._scheduled = before
+        if self._has_work():
+            self.request_flush()
 
     def _take_readies(self) -> list[tuple[Group, Ready]]:
         dirty, self._dirty = self._dirty, []
@@ -229,10 +240,10 @@ class Engine:
 
     def _stage(self, group: Group, ready: Ready) -> None:
         wal = self.wal
-        if ready.snapshot is not None:
-            self._take_chunk(group, ready.snapshot)
         if ready.hard_state is not None:
             wal.stage_hard_state(group.id, ready.hard_state)
+        if ready.snapshot is not None:
+            self._take_chunk(group, ready.snapshot, ready.number)
         if ready.truncate_from:
             wal.stage_truncate(group.id, ready.truncate_from)
             if ready.truncate_from <= group.checkpoint_index:
@@ -265,28 +276,37 @@ class Engine:
             self._disk_failed(error)
         if self._failed:
             return
+        before, self._scheduled = self._scheduled, True
         rounds = list(self._syncing)
         self._syncing.clear()
         self.wal.synced(max(round_.number for round_ in rounds))
         for round_ in rounds:
             for group, number in round_.readies:
                 group.node.stored(number)
+                if group.installing and group.installing <= number:
+                    group.installing = 0
                 group.mark_dirty()
             for callback in round_.callbacks:
                 callback()
         if self._written:
             self._start_sync()
+        self._scheduled = before
         self.flush()  # acks and commits wait for this and for nothing else
 
     # --- what a Ready means to the rest
 
     def _notify(self, group: Group, ready: Ready) -> None:
-        if ready.commit > group.commit:
+        state = ready.soft_state
+        if state is not None and state.role is not Role.LEADER:
+            # before the commit: it may be of entries that replaced what was proposed here
+            self._leadership(group, state)
+        if ready.commit > group.commit and not group.installing:
             group.commit = ready.commit
             group.app.committed(ready.commit, group.node.commit_offset)
             group.resolve_committed()
-        if ready.soft_state is not None:
-            self._leadership(group, ready.soft_state)
+        if state is not None and state.role is Role.LEADER:
+            # after it: a leader's state must hold its own no-op
+            self._leadership(group, state)
         for read in ready.reads:
             on_done = group.reads.pop(read.context, None)
             if on_done is not None:
@@ -309,13 +329,14 @@ class Engine:
         group.node.snapshot_chunk(wanted.follower, meta, cursor, data, done)
         group.mark_dirty()
 
-    def _take_chunk(self, group: Group, chunk: SnapshotInstall) -> None:
+    def _take_chunk(self, group: Group, chunk: SnapshotInstall, number: int) -> None:
         if group.sink is None or group.sink[0] != chunk.meta:
             group.sink = (chunk.meta, group.app.receive_snapshot(chunk.meta))
         sink = group.sink[1]
         sink.write(chunk.cursor, chunk.data)
         if chunk.done:
             group.sink = None
+            group.installing = number
             self._install(group, sink, chunk.meta)
 
     def _install(self, group: Group, sink: SnapshotSink, meta: SnapshotMeta) -> None:
@@ -323,12 +344,13 @@ class Engine:
 
         What the WAL has from the snapshot's index on differs from what was committed there
         (the core would have kept it otherwise). It is cut durably first: once the files are
-        replaced, recovery must not ask them for it.
+        replaced, recovery must not ask them for it. The term has to be durable before too:
+        a snapshot of a later term than the recorded one would not open again.
         """
         index = meta.position.index
         if self.wal.last_index(group.id) >= index:
             self.wal.stage_truncate(group.id, index)
-            self._sync_now()
+        self._sync_now()
         sink.install()
         group.truncations += 1
         group.checkpoint_index = index

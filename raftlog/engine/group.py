@@ -64,6 +64,7 @@ class Group:
         "dirty",
         "due_us",
         "id",
+        "installing",
         "log",
         "node",
         "reads",
@@ -92,6 +93,9 @@ class Group:
         self.checkpoint_index = 0
         """Up to here the log's own files are durable: a cut below it is synced first."""
         self.truncations = 0
+        self.installing = 0
+        """Number of the Ready whose snapshot replaced the log, until it is stored: the commit
+        index may still speak of the old log, so nothing is applied."""
         self.waiters: deque[tuple[int, Callable[[Outcome], None]]] = deque()
         self.reads: dict[int, Callable[[Outcome], None]] = {}
         self.sink: tuple[SnapshotMeta, SnapshotSink] | None = None

@@ -99,6 +99,11 @@ class Links:
         self.sent += 1
         self._request_flush()
 
+    @property
+    def pending(self) -> bool:
+        """Something is queued."""
+        return bool(self._outgoing)
+
     def flush(self) -> None:
         """Hand what is queued to the transport."""
         outgoing, self._outgoing = self._outgoing, {}

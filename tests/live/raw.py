@@ -108,10 +108,11 @@ def wait_for_leaders(cluster: Cluster, topic: str) -> list[int]:
     """Until every running broker names the same leader for every partition; the leaders."""
 
     def agreed() -> list[int] | None:
-        running = [each for each in cluster.brokers.values() if each.pid is not None]
-        views = [leaders(broker.kafka, topic) for broker in running]
+        # A broker names the last leader it knew, even a dead one, until there is another.
+        running = {each.id: each for each in cluster.brokers.values() if each.pid is not None}
+        views = [leaders(broker.kafka, topic) for broker in running.values()]
         view = views[0]
-        known = view and all(leader in cluster.brokers for leader in view)
+        known = view and all(leader in running for leader in view)
         return view if known and all(each == view for each in views) else None
 
     return wait_for(agreed, PATIENCE_S, f"leaders of {topic}")

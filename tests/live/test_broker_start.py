@@ -1,4 +1,4 @@
-"""`quorate broker start` where it cannot: one line that names the setting, and an exit code."""
+"""`quorate broker start` where it cannot: a message that names the setting, and an exit code."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from cli.dev import ports
 from cli.exits import ExitCode
 from tests.live.cluster import ROOT, Broker, Cluster, ask
-from tests.live.conftest import COMMAND_S, Command, Result
+from tests.live.conftest import COMMAND_S, Result
 
 pytestmark = pytest.mark.live
 
@@ -37,13 +38,12 @@ def start(broker: Broker, *settings: str) -> Result:
 
 
 def refused(broker: Broker, code: ExitCode, *named: str, settings: tuple[str, ...] = ()) -> None:
-    """The start must fail with `code` and one line that has all of `named`."""
+    """The start must fail with `code` and a message that has all of `named`."""
     result = start(broker, *settings)
     assert result.code == code, result
-    lines = [line for line in result.err.splitlines() if line.startswith("quorate: ")]
-    assert len(lines) == 1, result.err
-    assert "Traceback" not in result.err
-    assert all(each in lines[0] for each in named), lines[0]
+    assert result.err.startswith("quorate: ")
+    assert len(result.err.splitlines()) <= 3
+    assert all(each in result.err for each in named), result.err
     assert ask(broker.kafka) is not None
 
 
@@ -64,7 +64,7 @@ def test_a_directory_that_is_not_formatted(broker: Broker, tmp_path: Path) -> No
 
 
 @pytest.fixture
-def formatted(shared_quorate: Command, tmp_path: Path) -> str:
+def formatted(tmp_path: Path) -> str:
     """The setting that names another directory for node 1."""
     shared = ["--data", str(tmp_path), "--node-id", "1", "--cluster-id", "another"]
     done = subprocess.run(
@@ -80,7 +80,8 @@ def formatted(shared_quorate: Command, tmp_path: Path) -> str:
 
 def test_a_port_that_is_taken(broker: Broker, formatted: str) -> None:
     refused(broker, ExitCode.PRECONDITION, "listeners", str(broker.kafka), settings=(formatted,))
-    free = ("listeners=PLAINTEXT://127.0.0.1:0", "advertised.listeners=PLAINTEXT://127.0.0.1:0")
+    address = f"PLAINTEXT://127.0.0.1:{ports.pick(1)[0]}"
+    free = (f"listeners={address}", f"advertised.listeners={address}")
     refused(
         broker,
         ExitCode.PRECONDITION,

@@ -231,9 +231,9 @@ def test_sequences_are_kept_and_repetitions_are_recognised(shared_cluster: Clust
 
     def sequenced(first: int, count: int) -> Any:
         records = batch(count, producer_id=8_000_000, producer_epoch=3, base_sequence=first)
-        return produce(connection, bytes(records), topic=topic)
+        return produce(direct, bytes(records), topic=topic)
 
-    with connected(shared_cluster.brokers[found].kafka) as connection:
+    with connected(shared_cluster.brokers[found].kafka) as direct:
         assert sequenced(0, 4).base_offset == 0
         assert sequenced(4, 4).base_offset == 4
         assert sequenced(9, 1).error_code == ErrorCode.OUT_OF_ORDER_SEQUENCE_NUMBER
@@ -242,6 +242,6 @@ def test_sequences_are_kept_and_repetitions_are_recognised(shared_cluster: Clust
             assert (again.error_code, again.base_offset) == (0, first)
         assert sequenced(8, 1).base_offset == 8
         older = batch(producer_id=8_000_000, producer_epoch=2, base_sequence=9)
-        fenced = produce(connection, bytes(older), topic=topic)
+        fenced = produce(direct, bytes(older), topic=topic)
         assert fenced.error_code == ErrorCode.INVALID_PRODUCER_EPOCH
-        assert list_offset(connection, -1, topic=topic).offset == 9
+        assert list_offset(direct, -1, topic=topic).offset == 9

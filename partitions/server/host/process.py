@@ -36,7 +36,10 @@ def run_broker(settings: BrokerSettings) -> None:
     """Serve until SIGTERM or SIGINT. Raises Misconfigured before anything is served."""
     root = Path(settings.text("log.dirs"))
     fs = OsFileSystem(root, sync=not settings.switch("unsafe.no.fsync"))
-    properties = read_properties(fs)
+    try:
+        properties = read_properties(fs)
+    except Misconfigured as error:
+        raise Misconfigured(f"log.dirs {root}: {error}") from error
     if properties.node_id != settings.integer("node.id"):
         raise Misconfigured(
             f"{root} was formatted for node.id {properties.node_id}, "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from random import Random
 
+from partitions.records import Record, build_batch
 from partitions.storage import LogConfig, PartitionLog
 from raftlog.testing.disk import VirtualDisk
 from raftlog.types import (
@@ -22,8 +23,9 @@ CREATION = SnapshotMeta(ZERO_POSITION, Configuration((ReplicaId(1, b"a" * 16),))
 def leaders_snapshot() -> tuple[SnapshotMeta, bytes]:
     disk = VirtualDisk(Random(0))
     log = PartitionLog.create(disk, "leader", CONFIG, CREATION)
-    log.append([Entry(1, 1, EntryKind.NOOP, 0, 0, b""), Entry(2, 1, EntryKind.CONTROL, 0, 0, b"x")])
-    log.apply_trim(0, 2)
+    batch = bytes(build_batch([Record(value=b"gone")], base_timestamp=1000, leader_epoch=1))
+    log.append([Entry(1, 1, EntryKind.NOOP, 0, 0, b""), Entry(2, 1, EntryKind.DATA, 0, 1, batch)])
+    log.apply_trim(1, 2)
     meta, data, done = log.read_snapshot(0, 1 << 20)
     assert done and meta.position.index == 2
     return meta, data

@@ -1,0 +1,113 @@
+"""The verdict is worth something: brokers with a fault put in are caught within a few seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from partitions.errors import ErrorCode
+from partitions.replicas.interface import AppendOutcome
+from partitions.replicas.replica import PartitionReplica
+from partitions.storage.producers import ACCEPTED, ProducerTable
+from partitions.testing import Failure, run_seed
+from raftlog.core import Node
+from raftlog.core.roles import Leader
+from raftlog.disk.wal import Wal
+from raftlog.types import ReplicaId
+
+Break = Callable[[pytest.MonkeyPatch], None]
+SEEDS = range(1, 13)
+
+
+def acknowledge_before_commit(patch: pytest.MonkeyPatch) -> None:
+    """acks=all is answered when the leader has appended."""
+    append = PartitionReplica.append
+
+    def hasty(self: PartitionReplica, batch: Any, header: Any, *, acks: int, on_done: Any) -> Any:
+        outcome = append(self, batch, header, acks=1, on_done=on_done)
+        assert isinstance(outcome, AppendOutcome)
+        self._reactor.call_soon(lambda: on_done(outcome))
+
+    patch.setattr(PartitionReplica, "append", hasty)
+
+
+def never_sync(patch: pytest.MonkeyPatch) -> None:
+    """The write-ahead log says durable and is not."""
+
+    def empty(self: Wal) -> Callable[[], None]:
+        target = self._last_round
+        return lambda: self._completed.append(target)
+
+    patch.setattr(Wal, "sync_job", empty)
+
+
+def accept_every_sequence(patch: pytest.MonkeyPatch) -> None:
+    """A batch sent again is appended again."""
+    patch.setattr(ProducerTable, "check", lambda self, header: ACCEPTED)
+
+
+def serve_what_is_not_committed(patch: pytest.MonkeyPatch) -> None:
+    """Consumers read up to the leader's end."""
+    end = property(lambda self: self.group_handle.node.next_offset, lambda self, value: None)
+    patch.setattr(PartitionReplica, "high_watermark", end, raising=False)
+
+
+def trim_leaders_only(patch: pytest.MonkeyPatch) -> None:
+    """Followers keep what was deleted."""
+    committed = PartitionReplica.committed
+
+    def lazy(self: PartitionReplica, index: int, offset: int) -> None:
+        if not self.is_leader:
+            self._controls.clear()
+        committed(self, index, offset)
+
+    patch.setattr(PartitionReplica, "committed", lazy)
+
+
+def vouch_for_what_a_follower_once_knew(patch: pytest.MonkeyPatch) -> None:
+    """A follower that restarted is covered at once, refuses, and never hears its leader."""
+    cover = Node.cover
+
+    def stale(self: Node, replica: ReplicaId, covered: bool) -> None:
+        state = self._replica.state
+        progress = state.peers.get(replica) if type(state) is Leader else None
+        known = 0 if progress is None else progress.known_commit
+        cover(self, replica, covered)
+        if progress is not None:
+            progress.known_commit = known
+
+    patch.setattr(Node, "cover", stale)
+
+
+def forget_the_duplicate(patch: pytest.MonkeyPatch) -> None:
+    """A batch sent again is acknowledged at the end of the log."""
+
+    def end(self: PartitionReplica, duplicate: Any, acks: int, on_done: Any) -> None:
+        outcome = AppendOutcome(ErrorCode.NONE, self.end_offset, -1, self.log_start_offset)
+        self._reactor.call_soon(lambda: on_done(outcome))
+
+    patch.setattr(PartitionReplica, "_answer_duplicate", end)
+
+
+@pytest.mark.sim
+@pytest.mark.parametrize(
+    "broken, scenario",
+    [
+        (acknowledge_before_commit, "cut"),
+        (never_sync, "power"),
+        (accept_every_sequence, "cut"),
+        (serve_what_is_not_committed, "cut"),
+        (trim_leaders_only, "behind"),
+        (vouch_for_what_a_follower_once_knew, "idle"),
+        (forget_the_duplicate, "cut"),
+    ],
+)
+def test_mutant_is_caught(broken: Break, scenario: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    broken(monkeypatch)
+    outcomes = (run_seed(scenario, seed) for seed in SEEDS)
+    failure = next((found for found in outcomes if isinstance(found, Failure)), None)
+    assert failure is not None, f"no seed of {scenario} noticed"
+    assert "again: python -m partitions.testing" in failure.report
+    print(failure.report.splitlines()[0])
