@@ -8,7 +8,21 @@ from raftlog.disk.wal_recovery import _in_force
 
 def names_in_force(*parts: tuple[int, int]) -> tuple[list[int], list[str]]:
     """(sequence, supersedes) of each file -> (sequences in force, names void)."""
-    headers = [(PartHeader(seq, 1, 1, 0, supersedes), f"f{seq}") for seq, supersedes in parts]
+    headers = [
+        (
+            PartHeader(
+                seq,
+                epoch=seq,
+                previous=seq - 1,
+                first_round=1,
+                durable=0,
+                low=1,
+                supersedes=supersedes,
+            ),
+            f"f{seq}",
+        )
+        for seq, supersedes in parts
+    ]
     void: list[str] = []
     return [header.sequence for header, _ in _in_force(headers, void)], sorted(void)
 
