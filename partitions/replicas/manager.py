@@ -192,7 +192,7 @@ class ReplicaManager:
 
     def campaign_preferred(self) -> None:
         """After a start: campaign for the groups this broker is the preferred leader of."""
-        for replica in self.replicas.values():
+        for replica in self._by_partition.values():  # those whose group runs already
             node = replica.group_handle.node
             if node.leader is None and node.configuration.voters[0] == self._me:
                 node.campaign(self._reactor.now_us())
@@ -252,13 +252,18 @@ class ReplicaManager:
     # --- retention
 
     def enforce_retention(self) -> None:
-        """Let every partition led here propose the log start its retention asks for."""
+        """Let every partition led here propose the log start its retention asks for.
+
+        What trims left on disk goes at once: a partition at rest would never be asked to sync.
+        """
         now_ms = self._reactor.wall_ms()
         for replica in list(self._by_partition.values()):
             if replica.is_leader:
                 target = replica.log.retention_target(now_ms, replica.high_watermark)
                 if target is not None:
                     replica.trim_to(target)
+            if replica.log.has_garbage:
+                self._engine.checkpoint(replica.group_handle)
 
 
 def _log_config(config: TopicConfig) -> LogConfig:

@@ -47,6 +47,8 @@ log = structlog.get_logger()
 WAL_DIRECTORY = "wal"
 METADATA_DIRECTORY = "metadata"
 DRAIN_POLL_US = 20_000
+INLINE_SYNC_BELOW_US = 500
+"""A disk that syncs faster than this blocks the loop for less than a thread would cost."""
 
 
 class Addresses(NamedTuple):
@@ -84,7 +86,15 @@ class Broker:
             random=reactor.random,
         )
         self._wal = wal
-        self.engine = Engine(self.me, reactor, wal, transport, _timing(settings), self._disk_failed)
+        self.engine = Engine(
+            self.me,
+            reactor,
+            wal,
+            transport,
+            _timing(settings),
+            self._disk_failed,
+            inline_sync_below_us=INLINE_SYNC_BELOW_US,
+        )
         self.rpc = Rpc(reactor, self.me, self.engine.send_app_frame)
         self.engine.on_app_frame = self.rpc.receive
         self.metadata = MetadataApplication(self._metadata_log(fs, properties, recovered))

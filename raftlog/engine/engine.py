@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
 
 from raftlog.codec import decode
 from raftlog.core import Node, Timing
@@ -15,6 +13,7 @@ from raftlog.engine.group import Application, Group, Outcome, SnapshotSink
 from raftlog.engine.links import Links
 from raftlog.engine.parts import PartKeeper
 from raftlog.engine.schedule import Schedule
+from raftlog.engine.sync import Round, SyncRounds
 from raftlog.engine.transport import Transport
 from raftlog.errors import DiskFailed
 from raftlog.ready import Ready, SnapshotInstall, SnapshotWanted, SoftState
@@ -39,14 +38,6 @@ class EngineStatistics:
     scheduled: int
 
 
-class _Round(NamedTuple):
-    """A WAL round that is written and not yet known to be durable."""
-
-    number: int
-    readies: list[tuple[Group, int]]
-    callbacks: list[Callable[[], None]]
-
-
 class Engine:
     """All groups of one data directory. Every method runs on the reactor's loop thread."""
 
@@ -58,7 +49,13 @@ class Engine:
         transport: Transport,
         timing: Timing,
         fail: Callable[[DiskFailed], None],
+        *,
+        inline_sync_below_us: int = 0,
     ) -> None:
+        """`fail` is called once, with the disk's error; nothing is sent after that.
+
+        `inline_sync_below_us`: see `raftlog.engine.sync`.
+        """
         self.me = me
         self.groups: dict[int, Group] = {}
         self.wal = wal
@@ -70,11 +67,16 @@ class Engine:
         self._schedule = Schedule(reactor, Group.mark_dirty)
         self._dirty: list[Group] = []
         self._scheduled = False
-        self._syncing: deque[_Round] = deque()
-        self._written: list[_Round] = []
+        self._sync = SyncRounds(
+            wal,
+            reactor,
+            self._durable,
+            self._disk_failed,
+            inline_below_us=inline_sync_below_us,
+        )
         self._durable_callbacks: list[Callable[[], None]] = []
         self._parts = PartKeeper(wal, reactor, self.groups, self.after_durable, self._disk_failed)
-        self._passes = self._rounds = self._in = self._unknown = 0
+        self._passes = self._in = self._unknown = 0
         self.links = Links(
             me, reactor, transport, timing, self.groups, self._touch, self.request_flush
         )
@@ -118,6 +120,10 @@ class Engine:
         """Call back once everything staged in the WAL so far is durable."""
         self._durable_callbacks.append(callback)
         self.request_flush()
+
+    def checkpoint(self, group: Group) -> None:
+        """Sync a group's own files soon, not only when the WAL wants its part back."""
+        self.after_durable(lambda: self._parts.checkpoint(group))
 
     # --- events
 
@@ -183,9 +189,9 @@ class Engine:
     def flush(self) -> None:
         """Carry out what the dirty groups decided.
 
-        Order: messages are handed to the transport, the WAL round is written and its sync
-        started, then the logs' own files are written while the disk works, then
-        applications hear of commits. Acks and votes wait in the core for the sync.
+        Order: the WAL round is written and its sync started, messages are handed to the
+        transport and the logs' own files written while the disk works, then applications
+        hear of commits. Acks and votes wait in the core for the sync.
         """
         if self._failed:
             return
@@ -193,8 +199,9 @@ class Engine:
         before, self._scheduled = self._scheduled, True  # what comes up is looked at below
         try:
             decided = self._take_readies()
-            self.links.flush()
             self._write_round(decided)
+            self.links.flush()
+            self._sync.finish()
             for group, ready in decided:
                 self._write_log(group, ready)
         except (OSError, DiskFailed) as error:
@@ -214,6 +221,8 @@ class Engine:
         decided = []
         for group in dirty:
             group.dirty = False
+            if self.groups.get(group.id) is not group:
+                continue  # removed in the meantime
             if not group.node.has_ready():
                 self._schedule.update(group)
                 continue
@@ -230,13 +239,8 @@ class Engine:
                 self._stage(group, ready)
                 readies.append((group, ready.number))
         callbacks, self._durable_callbacks = self._durable_callbacks, []
-        number = self.wal.write_round()
-        if number == 0 and not callbacks and not readies:
-            return
-        self._rounds += 1
-        self._written.append(_Round(number, readies, callbacks))
-        if not self._syncing:
-            self._start_sync()
+        self._sync.write(readies, callbacks)
+        self._sync.begin()
 
     def _stage(self, group: Group, ready: Ready) -> None:
         wal = self.wal
@@ -266,20 +270,11 @@ class Engine:
             group.log.append(ready.entries)
             group.app.appended(ready.entries)
 
-    def _start_sync(self) -> None:
-        self._syncing.extend(self._written)
-        self._written.clear()
-        self.reactor.offload(self.wal.sync_job(), self._synced)
-
-    def _synced(self, error: BaseException | None) -> None:
-        if error is not None:
-            self._disk_failed(error)
+    def _durable(self, rounds: list[Round]) -> None:
+        """Rounds are durable: release what waited for them, at once."""
         if self._failed:
             return
         before, self._scheduled = self._scheduled, True
-        rounds = list(self._syncing)
-        self._syncing.clear()
-        self.wal.synced(max(round_.number for round_ in rounds))
         for round_ in rounds:
             for group, number in round_.readies:
                 group.node.stored(number)
@@ -288,10 +283,8 @@ class Engine:
                 group.mark_dirty()
             for callback in round_.callbacks:
                 callback()
-        if self._written:
-            self._start_sync()
         self._scheduled = before
-        self.flush()  # acks and commits wait for this and for nothing else
+        self.flush()
 
     # --- what a Ready means to the rest
 
@@ -377,7 +370,7 @@ class Engine:
             groups=len(self.groups),
             leading=leading,
             passes=self._passes,
-            rounds=self._rounds,
+            rounds=self._sync.rounds,
             frames_in=self._in,
             frames_out=self.links.sent,
             unknown_group=self._unknown,

@@ -69,8 +69,10 @@ class PartKeeper:
         else:
             self._work()
 
-    def checkpoint(self, group: Group, done: Callable[[], None]) -> None:
+    def checkpoint(self, group: Group) -> None:
         """Sync one group's own files and record it, so that its WAL entries are not needed."""
+        if self._groups.get(group.id) is not group:
+            return  # removed in the meantime
         capture, job = self._capture(group)
 
         def synced(error: BaseException | None) -> None:
@@ -78,7 +80,6 @@ class PartKeeper:
                 self._failed(error)
             else:
                 self._stage(capture)
-                self._after_durable(done)
 
         self._reactor.offload(job, synced, background=True)
 
