@@ -11,6 +11,7 @@ import pytest
 import trio
 import trio.testing
 
+from raftlog.host import stream as stream_module
 from raftlog.host.stream import RECEIVE_BYTES, Stream
 
 _SIZE = Struct(">I")
@@ -132,3 +133,29 @@ async def test_a_peer_that_never_reads_is_cut_off_at_the_bound() -> None:
             assert written < 100, "never bounded"
     assert stream.closed
     theirs.close()
+
+
+async def test_a_length_sets_no_memory_aside_for_what_does_not_come(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    taken: list[int] = []
+    take = stream_module._pool.take
+
+    def watched(size: int) -> memoryview:
+        taken.append(size)
+        return take(size)
+
+    monkeypatch.setattr(stream_module._pool, "take", watched)
+    frames, stream, theirs = pair()
+    payload = bytes(range(256)) * 40_000
+    whole, came = frame(payload), 0
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(stream.run, frames.consume)
+        for end in (4, 100, 50_000, 1_000_000, len(whole)):
+            await send(theirs, whole[came:end], 1 << 20)
+            came = end
+            await trio.testing.wait_all_tasks_blocked()
+            assert max(taken) <= max(64 * 1024, stream_module.GROWTH * came)
+        await until(lambda: frames.has(1))
+        theirs.close()
+    assert frames.got == [payload]
