@@ -248,6 +248,10 @@ class Broker:
         """A frame from another broker. Raises PeerFault."""
         self.engine.receive(replica, frame)
 
+    def received(self) -> None:
+        """What another broker had sent is handled: let acknowledgements leave at once."""
+        self.engine.flush_pending()
+
     # --- the end
 
     def _disk_failed(self, error: DiskFailed) -> None:

@@ -180,6 +180,10 @@ class Engine:
 
     def _flush_soon(self) -> None:
         self._scheduled = False
+        self.flush_pending()
+
+    def flush_pending(self) -> None:
+        """Flush now instead of at the end of the pass, if there is anything to do."""
         if self._has_work():
             self.flush()
 

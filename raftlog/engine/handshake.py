@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import cbor2
 
 from raftlog.errors import PeerFault
+from raftlog.plain import NotPlain, decode_plain
 from raftlog.types import ReplicaId
 
 MAGIC = b"quorate-peer"
@@ -23,6 +24,10 @@ CONTROL, BULK = 0, 1
 """The two lanes of a pair of brokers, one connection each."""
 
 _LENGTH = Struct(">I")
+_ITEMS_MAX = 64
+"""A later release may add fields to the map; this one looks at those it knows."""
+_DEPTH_MAX = 4
+_NODE_MAX = 2**31 - 1
 
 
 class Hello(NamedTuple):
@@ -66,13 +71,12 @@ def decode_hello(body: bytes) -> Hello:
     if body[: len(MAGIC)] != MAGIC:
         raise PeerFault("not a quorate peer: is a Kafka client configured with the peer port?")
     try:
-        fields = cbor2.loads(body[len(MAGIC) :])
-        hello = _hello(fields)
-    except PeerFault:
-        raise
-    except Exception as error:
-        raise PeerFault(f"unreadable hello: {type(error).__name__}") from error
-    return hello
+        fields = decode_plain(body[len(MAGIC) :], items_max=_ITEMS_MAX, depth_max=_DEPTH_MAX)
+        return _hello(fields)
+    except NotPlain as error:
+        raise PeerFault(f"unreadable hello: {error}") from error
+    except (KeyError, TypeError, ValueError) as error:
+        raise PeerFault(f"hello lacks a field or has one of another shape: {error!r}") from error
 
 
 def _hello(fields: dict[str, Any]) -> Hello:
@@ -90,6 +94,8 @@ def _hello(fields: dict[str, Any]) -> Hello:
     ]
     if any(type(value) is not wanted for value, wanted in typed) or len(directory) != 16:
         raise PeerFault("hello has a field of the wrong type")
+    if not 0 <= node <= _NODE_MAX:
+        raise PeerFault(f"hello names node {node}, which cannot be a node id")
     return Hello(
         cluster_id=fields["cluster"],
         replica=ReplicaId(node, directory),

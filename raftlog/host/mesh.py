@@ -48,6 +48,9 @@ class PeerEvents(Protocol):
     def receive(self, replica: ReplicaId, frame: memoryview) -> None:
         """One whole frame; PeerFault closes the connection."""
 
+    def received(self) -> None:
+        """All frames that had arrived are handed over: acknowledgements may leave."""
+
 
 class PeerAddress(NamedTuple):
     """Where a node's peer listener is."""
@@ -223,6 +226,7 @@ class Mesh:
             while end - position >= 4:
                 size = frame_bytes(view, position, max_frame_bytes=self._max_frame_bytes)
                 if end - position - 4 < size:
+                    self.events.received()
                     return position, size + 4
                 self.events.receive(replica, view[position + 4 : position + 4 + size])
                 position += 4 + size
@@ -230,6 +234,7 @@ class Mesh:
             log.error("peer sent a bad frame", peer=replica.node, error=str(error))
             stream.close()
             return end, 0
+        self.events.received()
         return position, 0
 
 

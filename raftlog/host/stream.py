@@ -1,9 +1,10 @@
 """A non-blocking socket with a framed reader and an ordered, inline writer.
 
 Reading: all streams of a process share one receive buffer, because whatever is received is
-handled before the next await. Only the rest of an incomplete frame is kept, in a buffer of
-that frame's size, into which the socket is then read directly. Such buffers are lent from a
-small pool: touching fresh memory costs as much as receiving into it.
+handled before the next await. Only the rest of an incomplete frame is kept, in a buffer into
+which the socket is then read directly. It grows to the frame's size with what has come of it:
+a length alone, which any stranger may claim, sets no memory aside. Such buffers are lent from
+a small pool: touching fresh memory costs as much as receiving into it.
 
 Writing: `write` sends at once what the socket takes; a task waits only when it is full.
 """
@@ -21,6 +22,9 @@ from raftlog.host.reactor import Wake
 from raftlog.types import Buffer
 
 RECEIVE_BYTES = 256 * 1024
+GROWTH = 8
+"""A frame's buffer has at most this many times what came of it (and `_Pool.STEP_BYTES` at least):
+one or two copies for frames of a megabyte, and a bound for those that never come."""
 _IOV_MAX = 1000
 _received = memoryview(bytearray(RECEIVE_BYTES))
 
@@ -59,6 +63,11 @@ class _Pool:
 
 
 _pool = _Pool()
+
+
+def _room(needed: int, have: int) -> int:
+    """How large a buffer to take for a frame of `needed` bytes of which `have` are there."""
+    return max(have + 1, min(needed, max(_Pool.STEP_BYTES, GROWTH * have)))
 
 
 class Stream:
@@ -174,7 +183,7 @@ class Stream:
     async def _read_rest(self, consume: Consume, rest: memoryview, needed: int) -> bool:
         """Keep `rest` until its frame is whole and handled; False at the end of the stream."""
         have = len(rest)
-        held = _pool.take(max(needed, have + 1))
+        held = _pool.take(_room(needed, have))
         held[:have] = rest
         try:
             while True:
@@ -191,16 +200,20 @@ class Stream:
 
     @staticmethod
     def _carry(held: memoryview, consumed: int, count: int, needed: int) -> memoryview:
-        """Move what is left of `held` to the front of a buffer that holds `needed` bytes."""
-        rest = bytes(held[consumed:count])
-        if max(needed, len(rest) + 1) > len(held):
+        """Move what is left of `held` to the front of a buffer with room for more of it."""
+        have = count - consumed
+        room = _room(needed, have)
+        if room > len(held):
+            larger = _pool.take(room)
+            larger[:have] = held[consumed:count]
             _pool.give_back(held)
-            held = _pool.take(max(needed, len(rest) + 1))
-        held[: len(rest)] = rest
+            return larger
+        if consumed:
+            held[:have] = bytes(held[consumed:count])
         return held
 
     async def _fill(self, held: memoryview, have: int, needed: int) -> int:
-        """Receive until `held` has `needed` bytes (or any more, if that is 0); 0 at the end.
+        """Receive until `held` is full or has `needed` bytes (0: any more); 0 at the end.
 
         While paused nothing is received: what is there is offered again on resume.
         """
@@ -211,7 +224,7 @@ class Stream:
             if not count:
                 return 0
             have += count
-            more = have < needed
+            more = have < min(needed, len(held))
         while self._paused:
             await self._resume.wait()
         return have
