@@ -39,6 +39,11 @@ class PartitionLog(SegmentedLog):
         clock, states = self.producers.written()
         return partial(encode_recent, self.last(), clock, dict(states))
 
+    @property
+    def has_garbage(self) -> bool:
+        """Are there trimmed segments on disk, which the next `sync_job` removes?"""
+        return bool(self._garbage)
+
     # --- the log start
 
     def retention_target(self, now_ms: int, high_watermark: int) -> int | None:

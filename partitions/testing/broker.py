@@ -83,7 +83,10 @@ class SimBroker:
         world.note(self.node, "start", self.starts)
         properties = read_properties(self.disk)
         mesh = self.mesh = SimMesh(
-            world, process, Hello(CLUSTER_ID, self.replica, self.starts, CONTROL)
+            world,
+            process,
+            Hello(CLUSTER_ID, self.replica, self.starts, CONTROL),
+            frozenset(voter.node_id for voter in properties.voters),
         )
         broker = self.broker = Broker(
             load_settings(flags=self._settings),

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from partitions import wire
 from partitions.errors import ErrorCode
@@ -18,17 +18,20 @@ from partitions.testing.connection import ClientConnection, connect
 from partitions.testing.tasks import Promise, sleep
 from partitions.testing.world import World, node_of
 
+T = TypeVar("T")
+
 PATIENCE_US = 30_000_000
 REQUEST_TIMEOUT_US = 1_500_000
 RETRY_US = 50_000
 FETCH_WAIT_MS = 200
 FETCH_BYTES = 256 * 1024
-_PRODUCE, _FETCH, _LIST, _METADATA, _CREATE, _DELETE_RECORDS, _INIT = (
+_PRODUCE, _FETCH, _LIST, _METADATA, _CREATE, _DELETE, _DELETE_RECORDS, _INIT = (
     wire.ApiKey.PRODUCE,
     wire.ApiKey.FETCH,
     wire.ApiKey.LIST_OFFSETS,
     wire.ApiKey.METADATA,
     wire.ApiKey.CREATE_TOPICS,
+    wire.ApiKey.DELETE_TOPICS,
     wire.ApiKey.DELETE_RECORDS,
     wire.ApiKey.INIT_PRODUCER_ID,
 )
@@ -38,6 +41,7 @@ _VERSIONS = {
     _LIST: 7,
     _METADATA: 12,
     _CREATE: 7,
+    _DELETE: 6,
     _DELETE_RECORDS: 2,
     _INIT: 4,
 }
@@ -86,7 +90,9 @@ class SimClient:
         self._process = world.reactor.process(f"client{address}")
         self._bootstrap = bootstrap
         self._connections: dict[int, ClientConnection] = {}
+        self._dialling: dict[int, Promise[ClientConnection | None]] = {}
         self._leaders: dict[tuple[str, int], int] = {}
+        self._epochs: dict[tuple[str, int], int] = {}
         self._topic_ids: dict[str, bytes] = {}
 
     # --- what a caller wants
@@ -118,6 +124,20 @@ class SimClient:
             "create", None, _CREATE, body, outcome, also=(ErrorCode.INVALID_REPLICATION_FACTOR,)
         )
 
+    async def delete_topic(self, name: str) -> None:
+        """Delete a topic; fine if there is none."""
+        m = wire.messages(_DELETE)
+        body = m.DeleteTopicsRequest(
+            topics=[m.DeleteTopicState(name=name, topic_id=bytes(16))], timeout=1000
+        )
+
+        def outcome(answer: Any) -> tuple[int, str | None, Any]:
+            (gone,) = answer.responses
+            absent = gone.error_code == ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
+            return 0 if absent else gone.error_code, gone.error_message, None
+
+        await self._insist("delete", None, _DELETE, body, outcome)
+
     async def init_producer_id(self) -> ProducerIdentity:
         """A producer id of this client's own."""
         body = wire.messages(_INIT).InitProducerIdRequest(
@@ -131,8 +151,14 @@ class SimClient:
         identity: ProducerIdentity = await self._insist("init", None, _INIT, body, outcome)
         return identity
 
-    async def produce(self, topic: str, partition: int, batch: bytes) -> int:
-        """Write one batch with acks=all; its base offset. Sent again it is the same batch."""
+    async def produce(
+        self, topic: str, partition: int, batch: bytes, *, also: tuple[ErrorCode, ...] = ()
+    ) -> int:
+        """Write one batch with acks=all; its base offset. Sent again it is the same batch.
+
+        Errors of `also` are retried too: whoever pipelines may be told OUT_OF_ORDER_SEQUENCE
+        until an earlier batch has found its way.
+        """
         m = wire.messages(_PRODUCE)
         part = m.PartitionProduceData(index=partition, records=batch)
         body = m.ProduceRequest(
@@ -145,7 +171,8 @@ class SimClient:
             ((done,),) = [t.partition_responses for t in answer.responses]
             return done.error_code, done.error_message, done.base_offset
 
-        offset: int = await self._insist("produce", (topic, partition), _PRODUCE, body, outcome)
+        where = (topic, partition)
+        offset: int = await self._insist("produce", where, _PRODUCE, body, outcome, also)
         return offset
 
     async def fetch(self, topic: str, partition: int, offset: int) -> Fetched:
@@ -269,8 +296,11 @@ class SimClient:
                 continue
             self._topic_ids[topic] = found.topic_id
             for part in found.partitions:
-                if not part.error_code:
-                    self._leaders[topic, part.partition_index] = nodes[part.leader_id]
+                where = (topic, part.partition_index)
+                # a broker that was cut off may name a leader of the past (KIP-320)
+                if not part.error_code and part.leader_epoch >= self._epochs.get(where, -1):
+                    self._epochs[where] = part.leader_epoch
+                    self._leaders[where] = nodes[part.leader_id]
 
     def _anybody(self) -> int:
         return self._world.random.choice(self._bootstrap)
@@ -279,22 +309,34 @@ class SimClient:
         """One request; None when the connection broke or the answer took too long."""
         connection = self._connections.get(node)
         if connection is None or not connection.is_open:
-            made = connect(self._world, self._process, self.address, node)
-            connection = await self._within(made)
+            connection = await self._connect(node)
             if connection is None:
-                made.resolve(None)  # should it come up later, it is closed
                 return None
-            self._connections[node] = connection
         answer = await self._within(connection.request(key, _VERSIONS[key], body))
         if answer is None and connection.is_open:
             self._world.note(self.address, "timeout", node, key.name)
             connection.close()
         return answer
 
-    async def _within(self, wanted: Promise[Any]) -> Any:
+    async def _connect(self, node: int) -> ClientConnection | None:
+        """One attempt, shared by all calls that want the broker."""
+        made = self._dialling.get(node)
+        if made is None:
+            made = connect(self._world, self._process, self.address, node)
+            self._dialling[node] = made
+        connection = await self._within(made)
+        if self._dialling.get(node) is made:
+            del self._dialling[node]
+        if connection is None:
+            made.resolve(None)  # should it come up later, it is closed
+            return None
+        self._connections[node] = connection
+        return connection
+
+    async def _within(self, wanted: Promise[T]) -> T | None:
         """The promise's value, or None after REQUEST_TIMEOUT_US."""
         reactor = self._world.reactor
-        race: Promise[Any] = Promise()
+        race: Promise[T | None] = Promise()
         wanted.then(lambda: race.resolve(wanted.value))
         timer = reactor.call_at(reactor.now_us() + REQUEST_TIMEOUT_US, lambda: race.resolve(None))
         value = await race

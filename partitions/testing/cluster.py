@@ -22,13 +22,14 @@ class Stuck(Exception):
 
 
 class SimCluster:
-    """Brokers 1..`nodes`, formatted with all of them as founders of the metadata quorum."""
+    """Brokers 1..`nodes`; unless `voters` says which, all of them found the metadata quorum."""
 
     def __init__(
         self,
         seed: int,
         nodes: int = 3,
         *,
+        voters: tuple[int, ...] = (),
         settings: dict[str, str] | None = None,
         whole_trace: bool = True,
     ) -> None:
@@ -40,7 +41,7 @@ class SimCluster:
         self.brokers = {node: SimBroker(self.world, node, settings) for node in range(1, nodes + 1)}
         self._clients = 0
         for broker in self.brokers.values():
-            broker.format(list(self.brokers.values()))
+            broker.format([self.brokers[node] for node in voters or self.brokers])
 
     def start(self) -> None:
         """Start every broker that does not run."""

@@ -1,7 +1,8 @@
 """A broker's connections to its peers over virtual streams: what `raftlog.host.mesh` does.
 
-The lower node id dials, one stream per lane, with the real handshake; a peer is connected
-when both lanes are, and when one breaks both are closed. Frames are cut with FrameSplitter.
+One of a pair dials (`raftlog.engine.dialling`), one stream per lane, with the real handshake; a
+peer is connected when both lanes are, and when one breaks both are closed. Frames are cut with
+FrameSplitter.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from functools import partial
 from typing import Protocol
 
 from partitions.testing.world import PEER_PORT, World
+from raftlog.engine.dialling import dials
 from raftlog.engine.handshake import BULK, CONTROL, Hello, check_hello, decode_hello, encode_hello
 from raftlog.framing import PREFIX_BYTES, FrameSplitter
 from raftlog.testing.reactor import VirtualProcess
@@ -60,10 +62,14 @@ class _Link:
 class SimMesh:
     """Implements `engine.Transport` for one incarnation of a broker."""
 
-    def __init__(self, world: World, process: VirtualProcess, me: Hello) -> None:
+    def __init__(
+        self, world: World, process: VirtualProcess, me: Hello, voters: frozenset[int]
+    ) -> None:
+        """`voters`: the node ids whose addresses every broker is formatted with."""
         self._world = world
         self._process = process
         self._me = me
+        self._voters = voters
         self._address = me.replica.node
         self._links: dict[int, _Link] = {}
         self._dialled: dict[int, None] = {}
@@ -75,9 +81,9 @@ class SimMesh:
         self._world.streams.listen(self._address, PEER_PORT, self._process, self._accepted)
 
     def set_peers(self, nodes: list[int]) -> None:
-        """Dial these nodes (those with a higher id than ours) from now on."""
+        """Dial those of these nodes that are ours to dial from now on."""
         for node in sorted(nodes):
-            if node > self._address and node not in self._dialled:
+            if dials(self._address, node, self._voters) and node not in self._dialled:
                 self._dialled[node] = None
                 for lane in LANES:
                     self._dial(_Dial(node, lane))

@@ -27,7 +27,7 @@ class Options(NamedTuple):
         """The options of a seed."""
         random = Random(f"options/{scenario}/{seed}")
         padding = random.choice((0, 0, 200, 3_000, 30_000))
-        segment = random.choice((1, 8, 64, 1024)) * KIB
+        segment = random.choice((2, 16, 128, 1024)) * KIB
         wires = (LinkQuality(), LinkQuality(loss=0.01), LinkQuality(slow=0.02), SLOW)
         return cls(seed, scenario, padding, segment, random.choice(wires))
 

@@ -21,6 +21,8 @@ from partitions.testing.workload import Consumer, Producer
 
 REPLICAS = 3
 TRACE_LINES = 80
+DEPTH = 3
+"""Batches that the pipelining producer has on their way to one partition."""
 _SECOND = 1_000_000
 
 
@@ -68,11 +70,11 @@ class Run:
     async def _story(self) -> Result:
         cluster = self.cluster
         cluster.start()
-        clients = [cluster.client() for _ in range(4)]
+        clients = [cluster.client() for _ in range(5)]
         configs = {"segment.bytes": str(self.options.segment_bytes)}
         await clients[0].create_topic(TOPIC, PARTITIONS, REPLICAS, configs)
         producers = self._producers(clients)
-        watcher = Consumer(clients[2], TOPIC, PARTITIONS)
+        watcher = Consumer(clients[3], TOPIC, PARTITIONS)
         tasks = [
             cluster.spawn(producer.run(TOPIC, PARTITIONS, lambda: self._working))
             for producer in producers
@@ -87,7 +89,7 @@ class Run:
         await verdict.settle(cluster, TOPIC, PARTITIONS)  # without any more writes to help
         for producer in producers:
             await producer.finish(TOPIC, PARTITIONS)
-        reader = Consumer(clients[3], TOPIC, PARTITIONS)
+        reader = Consumer(clients[4], TOPIC, PARTITIONS)
         await self._judge(producers, watcher, reader)
         return Result(
             self.options.seed,
@@ -104,8 +106,15 @@ class Run:
     def _producers(self, clients: list[SimClient]) -> list[Producer]:
         world, padding = self.cluster.world, self.options.padding_bytes_max
         return [
-            Producer(world, client, name, idempotent=name == "once", padding_bytes_max=padding)
-            for client, name in zip(clients, ("once", "plain"), strict=False)
+            Producer(
+                world,
+                client,
+                name,
+                idempotent=name != "plain",
+                depth=DEPTH if name == "piped" else 1,
+                padding_bytes_max=padding,
+            )
+            for client, name in zip(clients, ("once", "plain", "piped"), strict=False)
         ]
 
     async def _leaders(self) -> None:
@@ -127,6 +136,7 @@ class Run:
         verdict.check_readers(watcher, reader)
         verdict.check_records(producers, reader)
         verdict.check_copies(self.cluster, TOPIC, PARTITIONS)
+        await verdict.check_directories(self.cluster)
 
 
 def run_seed(scenario: str, seed: int) -> Result | Failure:

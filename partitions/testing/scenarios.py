@@ -6,9 +6,11 @@ from collections.abc import Callable, Coroutine
 from random import Random
 from typing import Any
 
+from partitions.records import Record, build_batch
 from partitions.testing.broker import SimBroker
 from partitions.testing.cluster import SimCluster
 from partitions.testing.verdict import settle
+from raftlog.testing.reactor import EPOCH_MS
 
 TOPIC = "words"
 PARTITIONS = 6
@@ -153,6 +155,44 @@ async def idle(cluster: SimCluster, random: Random) -> None:
     await cluster.sleep(_SECOND)
 
 
+async def topics(cluster: SimCluster, random: Random) -> None:
+    """Topics are made, written to and deleted while brokers go down, the controller first."""
+    client = cluster.client()
+    for number in range(6):
+        broker = cluster.controller() or random.choice(cluster.running())
+        later = random.randrange(_SECOND // 2)
+        cluster.spawn(_blink(cluster, broker, random, later))
+        await client.create_topic(f"t{number}", 4, 3)
+        for partition in range(4):
+            batch = bytes(build_batch([Record(value=b"t")], base_timestamp=EPOCH_MS))
+            await client.produce(f"t{number}", partition, batch)
+        if number % 3:
+            await client.delete_topic(f"t{number - random.randint(0, 1)}")
+        await cluster.sleep(random.randrange(2 * _SECOND))
+    await cluster.sleep(2 * _SECOND)
+
+
+async def _blink(cluster: SimCluster, broker: SimBroker, random: Random, later_us: int) -> None:
+    """A power loss soon, and a restart after a while."""
+    await cluster.sleep(later_us)
+    if broker.running and len(cluster.running()) == len(cluster.brokers):
+        broker.crash()
+        await cluster.sleep(random.randrange(2 * _SECOND))
+        broker.start()
+
+
+async def disk_full(cluster: SimCluster, random: Random) -> None:
+    """One broker's disk fills up, and is given room again."""
+    broker = _shuffled(cluster, random)[0]
+    used = broker.disk.root.used_bytes()
+    broker.disk.capacity_bytes = used + random.randrange(100_000)
+    await cluster.sleep(3 * _SECOND)
+    broker.disk.capacity_bytes = None
+    if not broker.running:
+        broker.start()
+    await cluster.sleep(_SECOND)
+
+
 async def storm(cluster: SimCluster, random: Random) -> None:
     """Crashes, kills, cuts and pauses on top of each other; any number may be down."""
     for _ in range(8):
@@ -206,5 +246,7 @@ SCENARIOS: dict[str, Scenario] = {
     "pause": pause,
     "behind": behind,
     "idle": idle,
+    "topics": topics,
+    "disk-full": disk_full,
     "storm": storm,
 }

@@ -147,3 +147,22 @@ def check_copies(cluster: SimCluster, topic: str, partitions: int) -> None:
         prints = {node: fingerprint(replica, first) for node, replica in replicas.items()}
         if len(set(prints.values())) != 1:
             raise Violation(f"{topic}-{partition}: copies differ: {prints}")
+
+
+async def check_directories(cluster: SimCluster) -> None:
+    """Every broker comes to hold the directories of the partitions that exist, and no others."""
+    give_up = cluster.reactor.now_us() + SETTLE_US
+    for broker in cluster.brokers.values():
+        while True:
+            image = broker.broker.metadata.image
+            wanted = sorted(image.groups)
+            held = sorted(int(name.split("-")[0]) for name in broker.disk.listdir("partitions"))
+            served = sorted(broker.broker.manager.replicas)
+            if wanted == held == served:
+                break
+            if cluster.reactor.now_us() > give_up:
+                raise Violation(
+                    f"n{broker.node}: groups {wanted} exist, directories of {held} are held, "
+                    f"{served} run"
+                )
+            await cluster.sleep(_POLL_US)

@@ -22,9 +22,10 @@ from partitions.testing.world import World
 from raftlog.testing.reactor import EPOCH_MS
 
 RECORDS_MAX = 4
-PAUSE_US_MAX = 40_000
+PAUSE_US_MAX = 60_000
 WORKERS = 3
 """Batches that one producer has open at a time, each to another partition."""
+_EARLIER_MISSING = (ErrorCode.OUT_OF_ORDER_SEQUENCE_NUMBER, ErrorCode.UNKNOWN_PRODUCER_ID)
 
 
 class Write(NamedTuple):
@@ -49,8 +50,11 @@ class Producer:
         name: str,
         *,
         idempotent: bool,
+        depth: int = 1,
         padding_bytes_max: int = 0,
     ) -> None:
+        """`depth`: batches on their way to one partition at a time; above 1 only idempotent."""
+        assert depth == 1 or idempotent, "without sequence numbers pipelining loses the order"
         self.name = name
         self.idempotent = idempotent
         self.writes: dict[int, list[Write]] = {}
@@ -59,6 +63,7 @@ class Producer:
         """Batches."""
         self.longest_us = 0
         """What the slowest acknowledged batch took, retries and all."""
+        self._depth = depth
         self._padding_bytes_max = padding_bytes_max
         self._world = world
         self._client = client
@@ -83,7 +88,7 @@ class Producer:
         while running():
             if not self._world.resting:
                 await self._write(topic, self._random.choice(share))
-            await sleep(self._world.reactor, self._random.randrange(PAUSE_US_MAX))
+            await sleep(self._world.reactor, self._random.randrange(PAUSE_US_MAX * self._depth))
 
     async def finish(self, topic: str, partitions: int) -> None:
         """One more batch to every partition; raises GaveUp if one is not acknowledged."""
@@ -92,18 +97,36 @@ class Producer:
                 raise GaveUp(f"{self.name}: {topic}-{partition} takes no more writes")
 
     async def _write(self, topic: str, partition: int) -> bool:
+        """A few batches at once; True when all are acknowledged."""
         writes = self.writes.setdefault(partition, [])
-        values = self._values(partition, len(writes))
-        batch = self._batch(partition, values)
-        began, base = self._world.reactor.now_us(), -1
-        try:
-            base = await self._client.produce(topic, partition, batch)
-            self.acknowledged += 1
-            self.longest_us = max(self.longest_us, self._world.reactor.now_us() - began)
-        except GaveUp:
+        bursts, first = [], len(writes)
+        for _ in range(self._random.randint(1, self._depth)):
+            values = self._values(partition, first)
+            first += len(values)
+            batch = self._batch(partition, values)
+            bursts.append((values, spawn(self._world.reactor, self._send(topic, partition, batch))))
+        acknowledged = True
+        for values, sent in bursts:
+            base = await sent
+            acknowledged &= base >= 0
+            writes += [
+                Write(value, base + n if base >= 0 else -1) for n, value in enumerate(values)
+            ]
+        if not acknowledged:
             await self._start_over()
-        writes += [Write(value, base + n if base >= 0 else -1) for n, value in enumerate(values)]
-        return base >= 0
+        return acknowledged
+
+    async def _send(self, topic: str, partition: int, batch: bytes) -> int:
+        """The batch's base offset, or -1 when its fate is unknown."""
+        began = self._world.reactor.now_us()
+        also = _EARLIER_MISSING if self._depth > 1 else ()
+        try:
+            base = await self._client.produce(topic, partition, batch, also=also)
+        except GaveUp:
+            return -1
+        self.acknowledged += 1
+        self.longest_us = max(self.longest_us, self._world.reactor.now_us() - began)
+        return base
 
     def _values(self, partition: int, first: int) -> list[bytes]:
         """The next few records, each different from all others."""

@@ -240,6 +240,7 @@ class Node(NodeView):
         if not covered:
             progress.heard_us = -1  # the host vouched until now, whenever that is
             progress.known_commit = -1  # it may have restarted: it has to say it itself again
+            leader.check_us = min(leader.check_us, self._replica.now_us)  # it counted as heard
 
     def coverable(self, replica: ReplicaId) -> bool:
         """Leader: `replica` holds the whole log and knows all of it that is committed."""

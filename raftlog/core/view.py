@@ -68,6 +68,12 @@ class NodeView:
         return self._replica.me
 
     @property
+    def transferring(self) -> bool:
+        """Does this leader hand its leadership over? False again once that is given up."""
+        state = self._replica.state
+        return type(state) is Leader and state.transfer is not None
+
+    @property
     def role(self) -> Role:
         """The part it plays."""
         return self._replica.role

@@ -9,7 +9,10 @@ import pytest
 from partitions.testing import SCENARIOS, Failure, Result, run_many, run_seed
 from partitions.testing.__main__ import main
 
-SEEDS = 12
+SEEDS = 6
+UNAVAILABLE_US_MAX = 8_000_000
+"""While a majority is up, no batch takes longer: elections, and clients that find the leader."""
+MAJORITY_LOST = ("power", "storm", "behind")
 
 
 def good(outcome: Result | Failure) -> Result:
@@ -18,8 +21,8 @@ def good(outcome: Result | Failure) -> Result:
     return outcome
 
 
-@pytest.mark.parametrize("scenario", list(SCENARIOS))
-def test_one_seed_of_each_scenario(scenario: str) -> None:
+@pytest.mark.parametrize("scenario", ["leader", "power", "restarts"])
+def test_one_seed_of_the_plainest_scenarios(scenario: str) -> None:
     result = good(run_seed(scenario, 1))
     assert result.acknowledged > 20
     assert result.records > result.acknowledged
@@ -34,6 +37,8 @@ def test_many_seeds_of_each_scenario(scenario: str) -> None:
     ]
     assert sorted(result.seed for result in results) == list(range(1, SEEDS + 1))
     assert len({result.digest for result in results}) == SEEDS
+    if scenario not in MAJORITY_LOST:
+        assert max(result.longest_us for result in results) < UNAVAILABLE_US_MAX
 
 
 def test_without_faults_every_batch_is_acknowledged_and_read_once() -> None:

@@ -275,6 +275,21 @@ class TestElections:
         world.hosts["A"].pump()
         assert len(said(world, "B")) == 1024
 
+    @pytest.mark.parametrize("target_is_gone", [False, True])
+    def test_a_transfer_ends_with_the_leadership_or_with_its_time(
+        self, target_is_gone: bool
+    ) -> None:
+        world = leader()
+        node = world["A"]
+        if target_is_gone:
+            world.crash("B")
+        assert not node.transferring
+        node.transfer(rid("B"))
+        assert node.transferring
+        world.advance(3 * TIMING.election_max_us)
+        assert not node.transferring
+        assert (node.role is Role.LEADER) == target_is_gone
+
     def test_transfer_to_a_learner_is_refused(self) -> None:
         world = leader()
         with pytest.raises(Misconfigured, match="does not vote"):
