@@ -139,19 +139,34 @@ def assignment(
 
 def end_offsets(client: Consumer, wanted: list[TopicPartition], target: Target) -> dict[int, int]:
     """Partition -> next offset as of now, for those partitions that have something to read."""
-    from confluent_kafka import OFFSET_END, KafkaException
+    from confluent_kafka import OFFSET_END
 
     ends = {}
     for place in wanted:
-        try:
-            low, high = client.get_watermark_offsets(place, timeout=target.timeout_s)
-        except KafkaException as error:
-            doing = f"asking for the end of {place.topic} partition {place.partition}"
-            clients.fail(error.args[0], target, doing)
+        low, high = watermarks(client, place, target)
         first = max(low, place.offset)
         if place.offset != OFFSET_END and first < high:
             ends[place.partition] = high
     return ends
+
+
+def watermarks(client: Consumer, place: TopicPartition, target: Target) -> tuple[int, int]:
+    """First and next offset. Waits for a leader, which librdkafka does not do here by itself."""
+    from confluent_kafka import KafkaError as Codes
+    from confluent_kafka import KafkaException
+
+    # The first is what librdkafka makes of LEADER_NOT_AVAILABLE; that the partition is there
+    # was seen before.
+    between_leaders = (Codes._UNKNOWN_PARTITION, Codes.NOT_LEADER_FOR_PARTITION)
+    deadline = time.monotonic() + target.timeout_s
+    while True:
+        try:
+            return client.get_watermark_offsets(place, timeout=target.timeout_s)
+        except KafkaException as error:
+            if error.args[0].code() not in between_leaders or time.monotonic() > deadline:
+                doing = f"asking for the end of {place.topic} partition {place.partition}"
+                clients.fail(error.args[0], target, doing)
+        client.poll(POLL_S)  # nothing is assigned yet: only errors can come
 
 
 def batches(

@@ -29,7 +29,11 @@ NODES_MAX = 9
     "quorate dev --data ./cluster --port 19092"
 )
 @click.option(
-    "--nodes", "-n", type=click.IntRange(1, NODES_MAX), help="Number of brokers. [default: 3]"
+    "--nodes",
+    "-n",
+    type=click.IntRange(1, NODES_MAX),
+    help="Number of brokers. The first three vote in the metadata quorum, more than that only "
+    "observe it. [default: 3]",
 )
 @click.option(
     "--port",
@@ -130,7 +134,7 @@ def prepare(plan: Plan, *, fsync: bool) -> None:
 
     voters = tuple(
         Voter(broker.id, broker.directory, broker.peer.host, broker.peer.port)
-        for broker in plan.brokers
+        for broker in plan.voters
     )
     for broker in plan.brokers:
         broker.data.mkdir(parents=True, exist_ok=True)

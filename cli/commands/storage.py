@@ -22,7 +22,9 @@ def storage() -> None:
     """Prepare a broker's data directory.
 
     A replica is a node and its directory, so the first configuration names directory ids: draw one
-    per voter with `random-id`, then format every directory with the same cluster id and voters.
+    per voter with `random-id`, then format every directory with the same cluster id and voters. A
+    broker that no --voter names is an observer: it serves clients and holds partitions like the
+    others, and follows the metadata without a vote. Three or five voters are enough for any number.
     """
 
 
@@ -61,7 +63,7 @@ def random_id(output: str) -> None:
     multiple=True,
     metavar=VOTER_FORM.upper(),
     help="A founding member of the metadata quorum: its peer listener and directory id. All of "
-    "them on every broker, in the same order.",
+    "them on every broker, in the same order, also on brokers that are not among them.",
 )
 @click.option("--ignore-formatted", is_flag=True, help="Succeed when already formatted like this.")
 @output_option

@@ -18,6 +18,8 @@ DEFAULT_PORT = 9092
 PEER_PORT_DISTANCE = 100
 """A broker's peer port is its Kafka port plus this."""
 REPLICATION_FACTOR_MAX = 3
+VOTERS_MAX = 3
+"""The first brokers of a larger cluster vote in the metadata quorum, the others only observe."""
 PLAN_FILE = "dev.json"
 FORMAT = 1
 
@@ -59,6 +61,11 @@ class Plan:
     def bootstrap(self) -> str:
         """Every broker's Kafka address, as clients take it."""
         return ",".join(str(broker.kafka) for broker in self.brokers)
+
+    @property
+    def voters(self) -> tuple[BrokerPlan, ...]:
+        """The founding members of the metadata quorum."""
+        return self.brokers[:VOTERS_MAX]
 
     def addresses(self) -> list[Address]:
         """Everything that will be listened on."""

@@ -187,7 +187,19 @@ LIMITS: tuple[ConfigDef, ...] = (
         "86400000",
         Scope.BROKER,
         Whole(1, INT32),
-        "An idempotent producer that wrote nothing for this long is forgotten.",
+        "An idempotent producer that wrote nothing for this long, by the timestamps of batches, "
+        "is forgotten.",
+    ),
+    ConfigDef(
+        "log.dirs.free.bytes.min",
+        ConfigType.LONG,
+        str(256 * 1024 * 1024),
+        Scope.BROKER,
+        Whole(0, INT64),
+        "Bytes kept free on the disk of `log.dirs`, never less than two parts of the "
+        "write-ahead log: below it produces are refused with KAFKA_STORAGE_ERROR, below half "
+        "of it this broker's followers take no entries either.",
+        kafka=False,
     ),
     ConfigDef(
         "log.retention.check.interval.ms",
@@ -227,6 +239,27 @@ TOPIC_CREATION: tuple[ConfigDef, ...] = (
     ),
 )
 
+BALANCE: tuple[ConfigDef, ...] = (
+    ConfigDef(
+        "auto.leader.rebalance.enable",
+        ConfigType.BOOLEAN,
+        "true",
+        Scope.BROKER,
+        Boolean(),
+        "Give leaderships back to preferred replicas (the first of an assignment) after failures.",
+        kafka_note="Each leader decides for its own partitions; Kafka's controller does it for "
+        "all, and only above leader.imbalance.per.broker.percentage.",
+    ),
+    ConfigDef(
+        "leader.imbalance.check.interval.seconds",
+        ConfigType.LONG,
+        "300",
+        Scope.BROKER,
+        Whole(1, INT32),
+        "How often a broker looks for leaderships to give back. Seconds.",
+    ),
+)
+
 LIVENESS: tuple[ConfigDef, ...] = (
     ConfigDef(
         "broker.heartbeat.interval.ms",
@@ -246,4 +279,4 @@ LIVENESS: tuple[ConfigDef, ...] = (
     ),
 )
 
-BROKERS: tuple[ConfigDef, ...] = IDENTITY + LISTENERS + LIMITS + TOPIC_CREATION + LIVENESS
+BROKERS: tuple[ConfigDef, ...] = IDENTITY + LISTENERS + LIMITS + TOPIC_CREATION + BALANCE + LIVENESS

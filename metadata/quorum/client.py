@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import structlog
 
-from metadata.quorum.application import MetadataApplication
+from metadata.quorum.image_holder import ImageHolder
 from metadata.quorum.rpc import UNREACHABLE, Answer, OnAnswer, Rpc
 from metadata.records import Listener
 from raftlog.ready import SoftState
@@ -51,10 +51,18 @@ class ControllerClient:
     reported as UNREACHABLE: the caller must find out.
     """
 
-    def __init__(self, reactor: Reactor, rpc: Rpc, app: MetadataApplication) -> None:
+    def __init__(
+        self,
+        reactor: Reactor,
+        rpc: Rpc,
+        app: ImageHolder,
+        is_up: Callable[[ReplicaId], bool] = lambda replica: True,
+    ) -> None:
+        """`is_up(replica)`: it is connected, or this very one; others are not even asked."""
         self._reactor = reactor
         self._rpc = rpc
         self._app = app
+        self._is_up = is_up
 
     def controller(self) -> int | None:
         """The node of the confirmed leader of the metadata group, as far as known."""
@@ -72,7 +80,7 @@ class ControllerClient:
         if left_us <= 0:
             message = "no controller could be reached: has the quorum lost its majority?"
             attempt.on_answer(Answer(error=NOT_CONTROLLER, message=message))
-        elif node is None:
+        elif node is None or not self._reachable():
             self._again(attempt)
         else:
             self._rpc.call(
@@ -82,6 +90,11 @@ class ControllerClient:
                 lambda answer: self._answered(attempt, answer),
                 left_us,
             )
+
+    def _reachable(self) -> bool:
+        """What is sent to a node that is not connected is lost: nothing has been asked yet."""
+        state = self._app.state
+        return state is not None and state.leader is not None and self._is_up(state.leader)
 
     def _again(self, attempt: _Attempt) -> None:
         self._reactor.call_at(self._reactor.now_us() + RETRY_US, lambda: self._try(attempt))
@@ -100,7 +113,7 @@ class BrokerLife:
         self,
         reactor: Reactor,
         client: ControllerClient,
-        app: MetadataApplication,
+        app: ImageHolder,
         me: ReplicaId,
         registration: Registration,
         *,
@@ -126,6 +139,12 @@ class BrokerLife:
         """The registration's epoch; None until registered."""
         return self._epoch
 
+    @property
+    def caught_up(self) -> bool:
+        """The image here covers this process's registration, so nothing in it is outdated."""
+        mine = self._app.image.brokers.get(self._me.node)
+        return mine is not None and mine.epoch == self._epoch
+
     def start(self) -> None:
         """Begin; goes on for the process's life."""
         self._next(0)
@@ -148,9 +167,7 @@ class BrokerLife:
                 REGISTER, self._fields(), self._registered, timeout_us=self._timeout_us
             )
         else:
-            mine = self._app.image.brokers.get(self._me.node)
-            caught_up = mine is not None and mine.epoch == self._epoch
-            arguments = [self._me.node, self._epoch, caught_up]
+            arguments = [self._me.node, self._epoch, self.caught_up]
             self._client.call(
                 HEARTBEAT, arguments, self._heartbeat_answered, timeout_us=self._timeout_us
             )
@@ -169,10 +186,13 @@ class BrokerLife:
 
     def _registered(self, answer: Answer) -> None:
         self._asking = False
-        if answer.error is None:
-            self._epoch = int(answer.value)
+        if answer.error is None and type(answer.value) is int:
+            self._epoch = answer.value
             log.info("registered", epoch=self._epoch)
             self._next(0)
+        elif answer.error is None:
+            log.error("the controller's answer to the registration is no epoch")
+            self._next(self._interval_us)
         elif answer.error in (UNREACHABLE, NOT_CONTROLLER):
             self._next(RETRY_US)
         elif answer.error in ("DUPLICATE_BROKER_REGISTRATION", "INCONSISTENT_CLUSTER_ID"):

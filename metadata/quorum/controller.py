@@ -15,7 +15,7 @@ import structlog
 from metadata import controller as decide
 from metadata.codec import encode_entry
 from metadata.controller import Decision, Pipeline, Sessions, TopicDefaults
-from metadata.errors import MetadataError
+from metadata.errors import MetadataError, RecordError
 from metadata.image import MetadataImage
 from metadata.quorum.application import MetadataApplication
 from metadata.quorum.client import HEARTBEAT, NOT_CONTROLLER, REGISTER
@@ -35,6 +35,17 @@ CREATE_TOPICS = "create_topics"
 DELETE_TOPICS = "delete_topics"
 CREATE_PARTITIONS = "create_partitions"
 ALLOT_PRODUCER_IDS = "allot_producer_ids"
+
+_SHAPE_ERRORS = (
+    ValueError,
+    TypeError,
+    KeyError,
+    IndexError,
+    AttributeError,
+    OverflowError,
+    RecordError,
+)
+"""What arguments of another shape than expected raise somewhere in an operation."""
 
 T = TypeVar("T")
 
@@ -64,6 +75,7 @@ class Controller:
         self._sessions = Sessions(settings.session_timeout_us)
         self._active = False
         self._expiry: Timer | None = None
+        self._complained: list[str] = []
         app.watch_leadership(self._leadership)
         for operation, handler in (
             (REGISTER, self._register),
@@ -128,13 +140,33 @@ class Controller:
             if not self._active:
                 on_answer(Answer(error=NOT_CONTROLLER, message="this broker is not the controller"))
                 return
+            answered = False
+
+            def answer(result: Answer) -> None:
+                nonlocal answered
+                answered = True
+                on_answer(result)
+
             try:
-                handler(arguments, on_answer)
-            except (ValueError, TypeError, KeyError, IndexError) as error:
+                handler(arguments, answer)
+            except _SHAPE_ERRORS as error:
+                if answered:
+                    raise  # whoever took the answer is at fault, not the arguments
+                self._complain(sender, handler, error)
                 text = f"the controller cannot read the request: {error}"
                 on_answer(Answer(error="INVALID_REQUEST", message=text))
 
         return serve
+
+    def _complain(
+        self, sender: ReplicaId, handler: Callable[[Any, OnAnswer], None], error: Exception
+    ) -> None:
+        """Log the first request that each operation could not read, with the place in the code:
+        whether the sender or this broker is at fault shows only there."""
+        name = handler.__name__
+        if name not in self._complained:
+            self._complained.append(name)
+            log.error("unreadable request", sender=sender.node, operation=name, exc_info=error)
 
     # --- deciding
 

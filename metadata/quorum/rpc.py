@@ -13,11 +13,16 @@ from typing import Any, NamedTuple
 import cbor2
 
 from raftlog.errors import PeerFault
+from raftlog.plain import NotPlain, decode_plain
 from raftlog.seams import Reactor, Timer
 from raftlog.types import Buffer, ReplicaId
 
 REQUEST, REPLY, NOTICE = 1, 2, 3
 OPEN_CALLS_MAX = 10_000
+FRAME_BYTES_MAX = 8 * 1024 * 1024
+ITEMS_MAX = 500_000
+"""Values in one frame: ten thousand topics with all that is said of each come to a third."""
+DEPTH_MAX = 8
 
 UNREACHABLE = "UNREACHABLE"
 """Error of an answer that never came: what was asked may or may not have happened."""
@@ -99,20 +104,18 @@ class Rpc:
 
     def receive(self, sender: ReplicaId, body: memoryview) -> None:
         """One application frame. Raises PeerFault if it is not what another Rpc sends."""
-        if not body:
-            raise PeerFault("empty application frame")
+        if not 0 < len(body) <= FRAME_BYTES_MAX:
+            raise PeerFault(f"application frame of {len(body)} bytes, at most {FRAME_BYTES_MAX}")
         try:
-            fields = cbor2.loads(bytes(body[1:]))
-        except (cbor2.CBORDecodeError, RecursionError, MemoryError) as error:
-            raise PeerFault(f"application frame is not CBOR: {error}") from error
-        if not isinstance(fields, list):
-            raise PeerFault("application frame is not a list")
+            fields = decode_plain(bytes(body[1:]), items_max=ITEMS_MAX, depth_max=DEPTH_MAX)
+        except NotPlain as error:
+            raise PeerFault(f"application frame: {error}") from error
         channel = body[0]
-        if channel == REQUEST and len(fields) == 3 and type(fields[0]) is int:
+        if channel == REQUEST and _are(fields, int, str, object):
             self._request(sender, *fields)
-        elif channel == REPLY and len(fields) == 4 and type(fields[0]) is int:
+        elif channel == REPLY and _are(fields, int, object, str | None, str):
             self._reply(sender, *fields)
-        elif channel == NOTICE and len(fields) == 2 and fields[0] in self._notices:
+        elif channel == NOTICE and _are(fields, str, object) and fields[0] in self._notices:
             self._notices[fields[0]](sender, fields[1])
         else:
             raise PeerFault(f"application frame of channel {channel} is malformed")
@@ -137,3 +140,15 @@ class Rpc:
             del self._open[number]
             call.timer.cancel()
             call.on_answer(Answer(value, error, message))
+
+
+def _are(fields: Any, *types: Any) -> bool:
+    """Is `fields` a list of values of these types?"""
+    return (
+        type(fields) is list
+        and len(fields) == len(types)
+        and all(
+            isinstance(value, wanted) and (wanted is object or type(value) is not bool)
+            for value, wanted in zip(fields, types, strict=True)
+        )
+    )

@@ -72,7 +72,10 @@ def list_offsets(services: Services, context: RequestContext, request: Any) -> A
                 found = _offset_at(context, replica, part.timestamp, request.isolation_level)
                 answer.timestamp, answer.offset = found
                 if found.offset != NO_OFFSET:
-                    answer.leader_epoch = _epoch_of(replica, found.offset, part.timestamp)
+                    end = part.timestamp == LATEST
+                    answer.leader_epoch = (
+                        replica.leader_epoch if end else replica.epoch_at(found.offset)
+                    )
             except KafkaError as error:
                 answer.error_code = error.code.value
         topics.append(_L.ListOffsetsTopicResponse(name=wanted.name, partitions=answers))
@@ -105,15 +108,6 @@ def _offset_at(
     if timestamp == MAX_TIMESTAMP:
         return replica.max_timestamp() or nothing
     return replica.offset_for_timestamp(timestamp) or nothing
-
-
-def _epoch_of(replica: Replica, offset: int, timestamp: int) -> int:
-    """The leader epoch to report with an offset: the current one for the log's end.
-
-    For a record in the middle the epoch is left out (-1): clients use it only to validate
-    their position, which they do as well without.
-    """
-    return replica.leader_epoch if timestamp == LATEST else -1
 
 
 def refuse_list_offsets(context: RequestContext, request: Any, error: KafkaError) -> Body:

@@ -16,6 +16,7 @@ from raftlog.types import Buffer
 
 NO_OFFSET = -1
 NO_TIMESTAMP = -1
+NO_EPOCH = -1
 
 
 class AppendOutcome(NamedTuple):
@@ -148,6 +149,10 @@ class Replica(Protocol):
         The end of the current epoch is the high watermark, so that no client is led to an
         offset that may yet be truncated.
         """
+
+    def epoch_at(self, offset: int) -> int:
+        """The leader epoch of the record at `offset`; the latest epoch's for the log's end, and
+        NO_EPOCH when nothing is known of it."""
 
     def delete_records(self, offset: int, on_done: Callable[[TrimOutcome], None]) -> None:
         """Move the log start up to `offset`; `on_done` runs once, later, at the trim's commit.

@@ -16,11 +16,13 @@ import structlog
 from metadata.configs import BrokerLayers, TopicConfig, topic_config
 from metadata.image import ImageDelta, MetadataImage, Partition, Topic
 from metadata.records import ResourceType
+from partitions.replicas.diskguard import DiskGuard
 from partitions.replicas.insync import InsyncGate
+from partitions.replicas.preferred import PreferredLeaders
 from partitions.replicas.replica import PartitionReplica
 from partitions.storage import FileCache, LogConfig, PartitionLog
 from raftlog.disk.wal import RecoveredGroup
-from raftlog.engine import Engine
+from raftlog.engine import Engine, Group
 from raftlog.errors import CorruptLog
 from raftlog.seams import FileSystem, Reactor
 from raftlog.types import (
@@ -38,6 +40,18 @@ PARTITIONS_DIRECTORY = "partitions"
 _NAME_CHARACTERS = 200
 PREFERRED_DELAY_US = 100_000
 """After a start, preferred leaders wait this long for connections before they campaign."""
+
+
+class ReplicaSettings(NamedTuple):
+    """What replicas need of the broker's settings."""
+
+    directory: str = "log.dirs"
+    """The data directory's name, for messages."""
+    free_bytes_min: int = 0
+    """Space kept free on its disk; see `diskguard`."""
+    producer_expiration_ms: int = 24 * 3600 * 1000
+    rebalance_interval_us: int = 0
+    """How often leaderships are given back to preferred replicas; 0: never."""
 
 
 class Creation(NamedTuple):
@@ -86,6 +100,7 @@ class ReplicaManager:
         me: ReplicaId,
         layers: Callable[[], BrokerLayers],
         led: Callable[[int, int], None],
+        settings: ReplicaSettings,
     ) -> None:
         """`led(group, term)` is called for every leadership confirmed here."""
         self._engine = engine
@@ -94,6 +109,13 @@ class ReplicaManager:
         self._me = me
         self._files = FileCache(fs)
         self._insync = InsyncGate(reactor, engine.links.is_up)
+        self._settings = settings
+        self._guard = DiskGuard(
+            fs, reactor, settings.directory, settings.free_bytes_min, engine.refuse_entries
+        )
+        self._preferred = PreferredLeaders(
+            engine, reactor, self._running_groups, settings.rebalance_interval_us
+        )
         self._layers = layers
         self._led = led
         self.replicas: dict[int, PartitionReplica] = {}
@@ -108,6 +130,15 @@ class ReplicaManager:
         self._fs.mkdir(PARTITIONS_DIRECTORY)
         self._fs.sync_directory("")
 
+    def start_timers(self) -> None:
+        """From now on watch the disk, and give leaderships back if that is wanted."""
+        self._guard.start()
+        if self._settings.rebalance_interval_us:
+            self._preferred.start()
+
+    def _running_groups(self) -> list[Group]:
+        return [replica.group_handle for replica in self._by_partition.values()]
+
     # --- start
 
     def open(self, group: int, recovered: RecoveredGroup, image: MetadataImage) -> PartitionReplica:
@@ -121,7 +152,7 @@ class ReplicaManager:
             partition_log = PartitionLog.open(
                 self._fs,
                 path,
-                _log_config(config),
+                self._log_config(config),
                 recovered.checkpoint,
                 recovered.trusted,
                 files=self._files,
@@ -219,16 +250,27 @@ class ReplicaManager:
             replica = self.replicas.get(partition.group)
             if replica is not None and replica.config != config:
                 replica.config = config
-                replica.log.config = _log_config(config)
+                replica.log.config = self._log_config(config)
 
     # --- pieces
 
     def _config(self, image: MetadataImage, topic: str) -> TopicConfig:
         return topic_config(image.topic_config(topic), self._layers())
 
+    def _log_config(self, config: TopicConfig) -> LogConfig:
+        return LogConfig(
+            segment_bytes=config.segment_bytes,
+            segment_ms=config.segment_ms,
+            retention_ms=config.retention_ms,
+            retention_bytes=config.retention_bytes,
+            index_interval_bytes=config.index_interval_bytes,
+            max_message_bytes=config.max_message_bytes,
+            producer_expiration_ms=self._settings.producer_expiration_ms,
+        )
+
     def _create_log(self, path: str, config: TopicConfig, creation: Creation) -> PartitionLog:
         return PartitionLog.create(
-            self._fs, path, _log_config(config), creation.snapshot(), files=self._files
+            self._fs, path, self._log_config(config), creation.snapshot(), files=self._files
         )
 
     def _add(
@@ -242,6 +284,7 @@ class ReplicaManager:
             config,
             self._reactor,
             self._insync,
+            self._guard,
             lambda replica: self._led(replica.group, replica.leader_epoch),
         )
 
@@ -266,15 +309,4 @@ class ReplicaManager:
                 self._engine.checkpoint(replica.group_handle)
 
 
-def _log_config(config: TopicConfig) -> LogConfig:
-    return LogConfig(
-        segment_bytes=config.segment_bytes,
-        segment_ms=config.segment_ms,
-        retention_ms=config.retention_ms,
-        retention_bytes=config.retention_bytes,
-        index_interval_bytes=config.index_interval_bytes,
-        max_message_bytes=config.max_message_bytes,
-    )
-
-
-__all__ = ["METADATA_GROUP", "Creation", "ReplicaManager"]
+__all__ = ["METADATA_GROUP", "Creation", "ReplicaManager", "ReplicaSettings"]

@@ -7,6 +7,7 @@ and the high watermark a new leader shows is never below one that was shown befo
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -15,8 +16,10 @@ from functools import partial
 from metadata.configs import TopicConfig
 from partitions.errors import ErrorCode, KafkaError
 from partitions.records import BatchHeader, set_append_time, stamp
+from partitions.replicas.diskguard import DiskGuard
 from partitions.replicas.insync import InsyncGate, above_majority
 from partitions.replicas.interface import (
+    NO_EPOCH,
     NO_OFFSET,
     NO_TIMESTAMP,
     AppendOutcome,
@@ -48,6 +51,7 @@ class PartitionReplica:
         config: TopicConfig,
         reactor: Reactor,
         insync: InsyncGate,
+        guard: DiskGuard,
         led: Callable[[PartitionReplica], None],
     ) -> None:
         """`led` is called when this replica has become the confirmed leader."""
@@ -62,6 +66,7 @@ class PartitionReplica:
         self.group_handle: Group
         self._reactor = reactor
         self._insync = insync
+        self._guard = guard
         self._led = led
         self._watchers: dict[int, Callable[[], None]] = {}
         self._next_watcher = 0
@@ -115,6 +120,7 @@ class PartitionReplica:
             duplicate = self._check_sequence(header)
             if duplicate is not None:
                 return self._answer_duplicate(duplicate, acks, on_done)
+        self._guard.take(len(batch))
         append_time = NO_TIMESTAMP
         if self.config.message_timestamp_type == "LogAppendTime":
             append_time = self._reactor.wall_ms()
@@ -279,10 +285,14 @@ class PartitionReplica:
 
     def max_timestamp(self) -> TimestampedOffset | None:
         """See `interface.Replica.max_timestamp`."""
-        found = self.log.max_timestamp()
-        if found is None or found[1] >= self.high_watermark:
-            return None
-        return TimestampedOffset(*found)
+        found = self.log.max_timestamp(self.high_watermark)
+        return None if found is None else TimestampedOffset(*found)
+
+    def epoch_at(self, offset: int) -> int:
+        """See `interface.Replica.epoch_at`."""
+        epochs = self.log.epoch_cache
+        at = bisect_right(epochs, offset, key=lambda epoch: epoch[1]) - 1
+        return epochs[at][0] if at >= 0 else NO_EPOCH
 
     def end_of_epoch(self, epoch: int) -> EpochEnd | None:
         """See `interface.Replica.end_of_epoch`."""

@@ -17,10 +17,13 @@ from metadata.image import ImageDelta, MetadataImage
 from metadata.quorum.application import MetadataApplication
 from metadata.quorum.client import BrokerLife, ControllerClient, Registration
 from metadata.quorum.controller import Controller, ControllerSettings
+from metadata.quorum.fetch import MetadataSource
+from metadata.quorum.image_holder import ImageHolder
+from metadata.quorum.observer import MetadataObserver
 from metadata.quorum.rpc import Rpc
 from metadata.quorum.spread import LeaderSpread
 from metadata.records import Listener
-from partitions.replicas.manager import PREFERRED_DELAY_US, ReplicaManager
+from partitions.replicas.manager import PREFERRED_DELAY_US, ReplicaManager, ReplicaSettings
 from partitions.replicas.replica import PartitionReplica
 from partitions.server.services import BrokerServices
 from raftlog.core import Timing
@@ -28,9 +31,10 @@ from raftlog.disk.properties import Properties
 from raftlog.disk.segment_log import SegmentLog
 from raftlog.disk.wal import Recovered, Wal
 from raftlog.engine import Engine, Group, Transport
-from raftlog.errors import DiskFailed
+from raftlog.errors import DiskFailed, Misconfigured
 from raftlog.ready import SoftState
 from raftlog.seams import FileSystem, Reactor
+from raftlog.storage import GroupLog
 from raftlog.types import (
     METADATA_GROUP,
     NO_HARD_STATE,
@@ -79,32 +83,36 @@ class Broker:
         self._reactor = reactor
         self._fail = fail
         self.on_peers_changed: Callable[[MetadataImage], None] = lambda image: None
-        wal, recovered = Wal.open(
-            fs,
-            WAL_DIRECTORY,
-            part_bytes=settings.integer("wal.part.bytes"),
-            random=reactor.random,
+        part_bytes = settings.integer("wal.part.bytes")
+        self._wal, recovered = Wal.open(
+            fs, WAL_DIRECTORY, part_bytes=part_bytes, random=reactor.random
         )
-        self._wal = wal
-        self.engine = Engine(
-            self.me,
-            reactor,
-            wal,
-            transport,
-            _timing(settings),
-            self._disk_failed,
-            inline_sync_below_us=INLINE_SYNC_BELOW_US,
-        )
+        allocate = self._wal.prepare_spare_job()
+        if allocate is not None:
+            allocate()  # before the first round: a sync that also grows its file costs twice
+        self.engine = self._make_engine(transport)
         self.rpc = Rpc(reactor, self.me, self.engine.send_app_frame)
         self.engine.on_app_frame = self.rpc.receive
-        self.metadata = MetadataApplication(self._metadata_log(fs, properties, recovered))
+        self._voters = tuple([ReplicaId(v.node_id, v.directory_id) for v in properties.voters])
+        own = self._make_metadata(fs, recovered)
+        self._voter = own if isinstance(own, MetadataApplication) else None
+        self._observer = own if isinstance(own, MetadataObserver) else None
+        self.metadata: ImageHolder = own
         self.spread = LeaderSpread(reactor, self.rpc, self.me, lambda: self.metadata.image)
         self.manager = ReplicaManager(
-            self.engine, fs, reactor, self.me, self._layers, self.spread.local
+            self.engine,
+            fs,
+            reactor,
+            self.me,
+            self._layers,
+            self.spread.local,
+            _replica_settings(settings),
         )
-        self._client = ControllerClient(reactor, self.rpc, self.metadata)
+        self._client = ControllerClient(reactor, self.rpc, self.metadata, self.engine.links.is_up)
         self._life = self._make_life(addresses)
-        self._controller = self._make_controller(properties)
+        if self._voter is not None:
+            self._controller = self._make_controller(properties, self._voter)
+            self._source = MetadataSource(reactor, self.rpc, self._voter)
         self.services = BrokerServices(
             self.me.node,
             properties.cluster_id,
@@ -121,6 +129,17 @@ class Broker:
         self._recover(recovered)
 
     # --- building
+
+    def _make_engine(self, transport: Transport) -> Engine:
+        return Engine(
+            self.me,
+            self._reactor,
+            self._wal,
+            transport,
+            _timing(self._settings),
+            self._disk_failed,
+            inline_sync_below_us=INLINE_SYNC_BELOW_US,
+        )
 
     def _layers(self) -> BrokerLayers:
         return BrokerLayers(static=self._settings.static)
@@ -146,25 +165,42 @@ class Broker:
         life.on_fatal = self._fail
         return life
 
-    def _make_controller(self, properties: Properties) -> Controller:
+    def _make_controller(self, properties: Properties, voter: MetadataApplication) -> Controller:
         settings = self._settings
         defaults = TopicDefaults(
             settings.integer("num.partitions"), settings.integer("default.replication.factor")
         )
         session_us = settings.integer("broker.session.timeout.ms") * 1000
         wanted = ControllerSettings(properties.cluster_id, defaults, session_us)
-        return Controller(self._reactor, self.rpc, self.metadata, wanted)
+        return Controller(self._reactor, self.rpc, voter, wanted)
 
-    def _metadata_log(
-        self, fs: FileSystem, properties: Properties, recovered: Recovered
-    ) -> SegmentLog:
+    def _make_metadata(
+        self, fs: FileSystem, recovered: Recovered
+    ) -> MetadataApplication | MetadataObserver:
+        """A voter's copy of the image, on its log, or an observer's, in memory."""
+        if self.me in self._voters:
+            between = self._settings.integer("metadata.log.max.record.bytes.between.snapshots")
+            return MetadataApplication(self._metadata_log(fs, recovered), between)
+        if not self._voters:
+            raise Misconfigured(
+                "meta.properties names no voters, so this broker can never find a cluster: "
+                "format the directory with --voter for each broker of the metadata quorum"
+            )
+        if METADATA_GROUP in recovered.groups:
+            raise Misconfigured(
+                "this directory holds a voter's part of the metadata quorum, but meta.properties "
+                "does not name it as a voter: restore the file from a copy"
+            )
+        is_up = self.engine.links.is_up
+        return MetadataObserver(self._reactor, self.rpc, self._voters, is_up, self._fail)
+
+    def _metadata_log(self, fs: FileSystem, recovered: Recovered) -> SegmentLog:
         known = recovered.groups.get(METADATA_GROUP)
         if known is not None and (known.checkpoint is not None or known.trusted):
             return SegmentLog.open(fs, METADATA_DIRECTORY, known.checkpoint, known.trusted)
         if fs.exists(METADATA_DIRECTORY):
             fs.rmtree(METADATA_DIRECTORY)
-        voters = tuple([ReplicaId(v.node_id, v.directory_id) for v in properties.voters])
-        founding = SnapshotMeta(ZERO_POSITION, Configuration(voters))
+        founding = SnapshotMeta(ZERO_POSITION, Configuration(self._voters))
         return SegmentLog.create(fs, METADATA_DIRECTORY, founding)
 
     def _recover(self, recovered: Recovered) -> None:
@@ -174,34 +210,32 @@ class Broker:
         for group, known in sorted(recovered.groups.items()):
             if group != METADATA_GROUP:
                 partitions[group] = self.manager.open(group, known, self.metadata.image)
-        logs = {group: replica.log for group, replica in partitions.items()}
-        opened = {group: partition.last() for group, partition in logs.items()}
-        if METADATA_GROUP in recovered.groups:
-            opened[METADATA_GROUP] = self.metadata.log.last()
+        logs: dict[int, GroupLog] = {g: replica.log for g, replica in partitions.items()}
+        if self._voter is not None:
+            logs[METADATA_GROUP] = self._voter.log
+        opened = {group: logs[group].last() for group in recovered.groups}
 
         def deliver(group: int, entries: list[Entry]) -> None:
-            if group == METADATA_GROUP:
-                self.metadata.log.append(entries)
-            else:
-                logs[group].append(entries)
+            logs[group].append(entries)
+            if group != METADATA_GROUP:
                 partitions[group].appended(entries)
 
         for group in recovered.replay(opened, deliver):
-            log_ = self.metadata.log if group == METADATA_GROUP else logs[group]
-            self._wal.stage_reset(group, log_.snapshot())
+            self._wal.stage_reset(group, logs[group].snapshot())
         self.manager.remove_orphans(partitions)
-        self._start_metadata(recovered)
+        if self._voter is not None:
+            self._start_metadata(recovered, self._voter)
         for group, replica in partitions.items():
             self.manager.start(group, replica, recovered.groups[group])
 
-    def _start_metadata(self, recovered: Recovered) -> None:
+    def _start_metadata(self, recovered: Recovered, voter: MetadataApplication) -> None:
         known = recovered.groups.get(METADATA_GROUP)
         if known is None:
             self._wal.stage_create(METADATA_GROUP, b"")
             self._wal.write_round()
             self._wal.sync_job()()
         hard_state = NO_HARD_STATE if known is None else known.hard_state
-        group = self.metadata.start(self.engine, METADATA_GROUP, hard_state)
+        group = voter.start(self.engine, METADATA_GROUP, hard_state)
         if known is not None and known.checkpoint is not None:
             group.checkpoint_index = known.checkpoint.position.index
 
@@ -209,15 +243,19 @@ class Broker:
 
     def start(self) -> None:
         """Begin to talk: register, campaign, look after retention."""
+        if self._observer is not None:
+            self._observer.start()
         self._life.start()
         self._at(PREFERRED_DELAY_US, self.manager.campaign_preferred)
         self._retention()
+        self.manager.start_timers()
 
     def _at(self, delay_us: int, callback: Callable[[], None]) -> None:
         self._reactor.call_at(self._reactor.now_us() + delay_us, callback)
 
     def _retention(self) -> None:
-        self.manager.enforce_retention()
+        if self._life.caught_up:  # an outdated image could name a shorter retention
+            self.manager.enforce_retention()
         interval_ms = self._settings.integer("log.retention.check.interval.ms")
         self._at(interval_ms * 1000, self._retention)
 
@@ -237,6 +275,8 @@ class Broker:
         """Both lanes to another broker are up."""
         self.engine.peer_connected(replica)
         self.spread.connected(replica.node)
+        if self._observer is not None:
+            self._observer.peer_connected(replica)
 
     def peer_disconnected(self, replica: ReplicaId) -> None:
         """The connection to another broker is gone."""
@@ -248,10 +288,6 @@ class Broker:
         """A frame from another broker. Raises PeerFault."""
         self.engine.receive(replica, frame)
 
-    def received(self) -> None:
-        """What another broker had sent is handled: let acknowledgements leave at once."""
-        self.engine.flush_pending()
-
     # --- the end
 
     def _disk_failed(self, error: DiskFailed) -> None:
@@ -260,12 +296,13 @@ class Broker:
     def drain(self, done: Callable[[], None]) -> None:
         """Hand every leadership to a follower that is up to date, once; then `done`.
 
-        Once, because the other brokers may be draining too and hand it back.
+        Once, because the other brokers may be draining too and hand it back. A transfer that
+        came to nothing (they may also be gone) is not waited for.
         """
         asked = [group for group in self.engine.groups.values() if self._hand_over(group)]
 
         def look() -> None:
-            if any(group.node.role is Role.LEADER for group in asked):
+            if any(group.node.transferring for group in asked):
                 self._at(DRAIN_POLL_US, look)
             else:
                 done()
@@ -301,4 +338,14 @@ def _timing(settings: BrokerSettings) -> Timing:
         max_inflight_bytes=settings.integer("raft.max.inflight.bytes"),
         max_append_bytes=settings.integer("raft.max.append.bytes"),
         max_uncommitted_bytes=settings.integer("raft.max.uncommitted.bytes"),
+    )
+
+
+def _replica_settings(settings: BrokerSettings) -> ReplicaSettings:
+    rebalance_s = settings.integer("leader.imbalance.check.interval.seconds")
+    return ReplicaSettings(
+        settings.text("log.dirs"),
+        max(settings.integer("log.dirs.free.bytes.min"), 2 * settings.integer("wal.part.bytes")),
+        settings.integer("producer.id.expiration.ms"),
+        rebalance_s * 1_000_000 if settings.switch("auto.leader.rebalance.enable") else 0,
     )

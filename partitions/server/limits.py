@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from raftlog.engine.handshake import MAGIC
+
 MIB = 1024 * 1024
 
 
@@ -29,6 +31,19 @@ _GUESSES = (
     (b"HEAD", "this looks like HTTP"),
     (b"PUT ", "this looks like HTTP"),
 )
+
+
+_PEER_KEY = int.from_bytes(MAGIC[:2], "big")
+
+
+def stranger(key: int) -> str:
+    """Who may have sent a request of the unknown API `key`; nothing if there is no guess."""
+    if key == _PEER_KEY:
+        return (
+            ": this looks like another broker's peer connection; peer.advertised.listener must "
+            "name the port of peer.listener"
+        )
+    return ""
 
 
 def size_complaint(head: memoryview, size: int, limits: SessionLimits) -> str:

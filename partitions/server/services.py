@@ -6,6 +6,8 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import structlog
+
 from metadata.configs import (
     BrokerLayers,
     BrokerSettings,
@@ -15,9 +17,9 @@ from metadata.configs import (
 )
 from metadata.image import MetadataImage
 from metadata.leaders import Leader
-from metadata.quorum.application import MetadataApplication
 from metadata.quorum.client import BrokerLife, ControllerClient
 from metadata.quorum.controller import ALLOT_PRODUCER_IDS
+from metadata.quorum.image_holder import ImageHolder
 from metadata.quorum.rpc import UNREACHABLE, Answer
 from metadata.quorum.spread import LeaderSpread
 from partitions.api.budget import ByteBudget
@@ -35,6 +37,8 @@ from partitions.replicas.replica import PartitionReplica
 from partitions.security import AllowAll, Authorizer
 from raftlog.seams import Reactor
 
+log = structlog.get_logger()
+
 RESPONSE_BUDGET_BYTES = 256 * 1024 * 1024
 CALL_TIMEOUT_US = 30_000_000
 WAITING_FOR_IDS_MAX = 10_000
@@ -49,7 +53,7 @@ class BrokerServices:
         cluster_id: str,
         settings: BrokerSettings,
         reactor: Reactor,
-        app: MetadataApplication,
+        app: ImageHolder,
         client: ControllerClient,
         life: BrokerLife,
         spread: LeaderSpread,
@@ -110,10 +114,13 @@ class BrokerServices:
             if answer.error is not None:
                 on_done(ControllerReply(_code(answer.error), answer.message))
                 return
-            position, outcomes = answer.value
-            items = tuple(
-                [ItemOutcome(_code(error), text, values) for error, text, values in outcomes]
-            )
+            try:
+                position, items = _outcomes(answer.value, len(arguments["items"]))
+            except (ValueError, TypeError) as error:
+                log.error("unreadable answer", operation=operation, reason=str(error))
+                text = "the controller's answer is unreadable: does it run another release?"
+                on_done(ControllerReply(ErrorCode.UNKNOWN_SERVER_ERROR, text))
+                return
             reply = ControllerReply(ErrorCode.NONE, None, items)
             self._app.when_applied(position, lambda: on_done(reply))
 
@@ -161,14 +168,42 @@ class ProducerIds:
 
     def _allotted(self, answer: Answer) -> None:
         waiting, self._waiting = self._waiting, deque()
-        if answer.error is not None:
+        block = answer.value
+        if answer.error is not None or not _is_block(block):
+            if answer.error is None:
+                log.error("unreadable answer", operation=ALLOT_PRODUCER_IDS)
             for on_done in waiting:
                 on_done(ProducerIdReply(ErrorCode.COORDINATOR_NOT_AVAILABLE))
             return
-        first, count = answer.value
-        self._next, self._end = first, first + count
+        self._next, self._end = block[0], block[0] + block[1]
         for on_done in waiting:
             self.take(on_done)
+
+
+def _outcomes(value: Any, wanted: int) -> tuple[int, tuple[ItemOutcome, ...]]:
+    """(image position, one outcome per item asked for) of a controller's answer.
+
+    ValueError or TypeError when it is anything else.
+    """
+    position, outcomes = value
+    if type(position) is not int or type(outcomes) is not list or len(outcomes) != wanted:
+        raise ValueError(f"not a position and {wanted} outcomes")
+    items = []
+    for error, text, values in outcomes:
+        if not isinstance(values, dict) or not isinstance(text, str | None):
+            raise ValueError("an outcome is not error, message and values")
+        items.append(ItemOutcome(_code(error), text, values))
+    return position, tuple(items)
+
+
+def _is_block(value: Any) -> bool:
+    """Are these the first of some producer ids and their number, at least one?"""
+    return (
+        type(value) is list
+        and len(value) == 2
+        and all(type(part) is int and part >= 0 for part in value)
+        and value[1] > 0
+    )
 
 
 def _code(name: str | None) -> ErrorCode:

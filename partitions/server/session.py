@@ -37,7 +37,7 @@ from partitions.api import (
 from partitions.errors import ErrorCode, KafkaError
 from partitions.pending import Pending
 from partitions.security import ANONYMOUS, Principal
-from partitions.server.limits import SessionLimits, size_complaint
+from partitions.server.limits import SessionLimits, size_complaint, stranger
 from partitions.wire.frames import HEADER_BYTES_MIN
 from raftlog.types import Buffer
 
@@ -323,7 +323,8 @@ class Session:
             self._accept(self._apis[key], 0, correlation_id, VERSIONS.unsupported())
             return
         name = wire.ApiKey(key).name if key in wire.ApiKey._value2member_map_ else "unknown API"
-        self._fail(f"{name} (key {key}) version {version} is not served")
+        guess = stranger(key)
+        self._fail(f"{name} (key {key}) version {version} is not served{guess}")
 
     def _fail(self, reason: str) -> None:
         """The peer broke the rules: one log line, and the host closes the connection."""

@@ -178,6 +178,10 @@ class PartitionLog(SegmentedLog):
         """
         return reading.find_time(self._segments, timestamp_ms, self.log_start_offset)
 
-    def max_timestamp(self) -> tuple[int, int] | None:
-        """(timestamp, offset) of the first record with the largest timestamp (KIP-734)."""
-        return reading.latest_time(self._segments, self.log_start_offset)
+    def max_timestamp(self, end_offset: int | None = None) -> tuple[int, int] | None:
+        """(timestamp, offset) of the first record with the largest timestamp (KIP-734).
+
+        With `end_offset`, where some batch ends, only what lies before it counts.
+        """
+        end = self.end if end_offset is None else end_offset
+        return reading.latest_time(self._segments, self.log_start_offset, end)

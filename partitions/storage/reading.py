@@ -99,19 +99,31 @@ def _find_record(batch: Buffer, timestamp_ms: int, low: int) -> tuple[int, int] 
     return None
 
 
-def latest_time(segments: Sequence[Segment], low: int) -> tuple[int, int] | None:
-    """(timestamp, offset) of the first of the latest records at or above offset `low`."""
-    latest = -1
-    for segment in segments:
-        if segment.base >= low:
-            latest = max(latest, segment.max_timestamp)
-        elif segment.end_offset > low and segment.max_timestamp > latest:
-            start = segment.position_before(low)
-            for position, header in segment.headers(start, segment.size):
-                if header.base_offset >= low:
-                    latest = max(latest, header.max_timestamp)
-                elif header.next_offset > low:
-                    batch = segment.file.pread(header.size, position)
-                    times = [r.timestamp for r in iter_records(batch) if r.offset >= low]
-                    latest = max([latest, *times])
+def latest_time(segments: Sequence[Segment], low: int, high: int) -> tuple[int, int] | None:
+    """(timestamp, offset) of the first of the latest records at offsets `low` to `high` - 1.
+
+    `high` is where a batch starts, or the end. Reads headers of at most two segments.
+    """
+    latest = max([_latest_in(segment, low, high) for segment in segments], default=-1)
     return find_time(segments, latest, low) if latest >= 0 else None
+
+
+def _latest_in(segment: Segment, low: int, high: int) -> int:
+    """The largest timestamp at offsets `low` to `high` - 1; -1 when there is none."""
+    if segment.base >= high or segment.end_offset <= low:
+        return -1
+    if segment.base >= low and segment.end_offset <= high:
+        return segment.max_timestamp
+    start, latest = segment.position_before(low), -1
+    if segment.base >= low:
+        point = segment.points.floor_offset(high - segment.base)
+        start, latest = point.position, point.max_before
+    for position, header in segment.headers(start, segment.size):
+        if header.next_offset > high:
+            break
+        if header.base_offset >= low:
+            latest = max(latest, header.max_timestamp)
+        elif header.next_offset > low:
+            batch = segment.file.pread(header.size, position)
+            latest = max([latest, *(r.timestamp for r in iter_records(batch) if r.offset >= low)])
+    return latest

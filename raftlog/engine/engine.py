@@ -16,10 +16,11 @@ from raftlog.engine.schedule import Schedule
 from raftlog.engine.sync import Round, SyncRounds
 from raftlog.engine.transport import Transport
 from raftlog.errors import DiskFailed
+from raftlog.messages import AppendRequest, Message, SnapshotChunk
 from raftlog.ready import Ready, SnapshotInstall, SnapshotWanted, SoftState
 from raftlog.seams import Reactor
 from raftlog.storage import GroupLog
-from raftlog.types import Buffer, HardState, ReplicaId, Role, SnapshotMeta
+from raftlog.types import METADATA_GROUP, Buffer, HardState, ReplicaId, Role, SnapshotMeta
 
 SNAPSHOT_CHUNK_BYTES = 256 * 1024
 
@@ -63,7 +64,7 @@ class Engine:
         self.timing = timing
         self.on_app_frame: Callable[[ReplicaId, memoryview], None] = lambda peer, body: None
         self._fail = fail
-        self._failed = False
+        self._failed = self._refusing = False
         self._schedule = Schedule(reactor, Group.mark_dirty)
         self._dirty: list[Group] = []
         self._scheduled = False
@@ -152,9 +153,16 @@ class Engine:
         if group is None:
             self._unknown += 1
             return
+        if self._refusing and group_id != METADATA_GROUP and _grows_the_log(message):
+            return  # as if it was lost: the leader goes on with the others, and tries again
         group.node.receive(self.reactor.now_us(), replica, message)
         if not group.dirty:
             self._mark(group)
+
+    def refuse_entries(self, refuse: bool) -> None:
+        """The disk is about to be full (or is not any more): take no entries of other leaders,
+        but for the metadata group's."""
+        self._refusing = refuse
 
     def send_app_frame(self, node: int, body: list[Buffer]) -> None:
         """A frame of the embedding application, delivered to its `on_app_frame` over there."""
@@ -180,10 +188,6 @@ class Engine:
 
     def _flush_soon(self) -> None:
         self._scheduled = False
-        self.flush_pending()
-
-    def flush_pending(self) -> None:
-        """Flush now instead of at the end of the pass, if there is anything to do."""
         if self._has_work():
             self.flush()
 
@@ -380,3 +384,9 @@ class Engine:
             unknown_group=self._unknown,
             scheduled=self._schedule.size,
         )
+
+
+def _grows_the_log(message: Message) -> bool:
+    return type(message) is SnapshotChunk or (
+        type(message) is AppendRequest and bool(message.entries)
+    )

@@ -1,12 +1,13 @@
 """Two connections per pair of brokers, control and bulk, on trio sockets.
 
-The broker with the lower node id dials, so that a pair never has two of a lane for long. A
-peer counts as connected when both lanes are; when either breaks both are closed.
+One of a pair dials, so that it never has two of a lane for long: see `dials`. A peer counts
+as connected when both lanes are; when either breaks both are closed.
 """
 
 from __future__ import annotations
 
 import socket
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from typing import NamedTuple, Protocol
@@ -15,6 +16,7 @@ import structlog
 import trio
 from trio.lowlevel import wait_readable
 
+from raftlog.engine.dialling import dials
 from raftlog.engine.handshake import (
     BULK,
     CONTROL,
@@ -34,6 +36,8 @@ log = structlog.get_logger()
 DIAL_BACKOFF_MIN_S = 0.05
 DIAL_BACKOFF_MAX_S = 1.0
 HANDSHAKE_TIMEOUT_S = 5.0
+STRANGERS_MAX = 128
+"""Accepted connections that have not said hello yet; further ones are closed at once."""
 
 
 class PeerEvents(Protocol):
@@ -47,9 +51,6 @@ class PeerEvents(Protocol):
 
     def receive(self, replica: ReplicaId, frame: memoryview) -> None:
         """One whole frame; PeerFault closes the connection."""
-
-    def received(self) -> None:
-        """All frames that had arrived are handed over: acknowledgements may leave."""
 
 
 class PeerAddress(NamedTuple):
@@ -77,16 +78,24 @@ class Mesh:
         me: Hello,
         listener: socket.socket,
         *,
+        voters: frozenset[int],
         max_frame_bytes: int,
         max_pending_bytes: int,
+        finish_pass: Callable[[], None],
     ) -> None:
+        """`voters`: the node ids whose addresses every broker is formatted with."""
         self._me = me
+        self._voters = voters
         self._listener = listener
         self._max_frame_bytes = max_frame_bytes
         self._max_pending_bytes = max_pending_bytes
+        self._finish_pass = finish_pass
         self._links: dict[int, _Link] = {}
         self._dialling: dict[int, PeerAddress] = {}
         self._nursery: trio.Nursery | None = None
+        self._strangers = 0
+        self._complaints: dict[int, str] = {}
+        """What was last logged of a node that we dial, so that it is said once."""
         self.events: PeerEvents
         """To be set before `run`."""
 
@@ -101,15 +110,17 @@ class Mesh:
     # --- who to talk to
 
     def set_peers(self, addresses: dict[int, PeerAddress]) -> None:
-        """Dial these nodes (those with a higher id than ours) from now on."""
+        """Dial those of these nodes that are ours to dial from now on."""
         for node, address in addresses.items():
             known = node in self._dialling
             self._dialling[node] = address
-            if node > self._me.replica.node and not known and self._nursery is not None:
+            if not known and self._nursery is not None:
                 self._start_dialling(node)
 
     def _start_dialling(self, node: int) -> None:
         assert self._nursery is not None
+        if not dials(self._me.replica.node, node, self._voters):
+            return
         for lane in (CONTROL, BULK):
             self._nursery.start_soon(self._dial_for_ever, node, lane)
 
@@ -122,24 +133,45 @@ class Mesh:
         self._listener.setblocking(False)
         async with trio.open_nursery() as self._nursery:
             for node in sorted(self._dialling):
-                if node > self._me.replica.node:
-                    self._start_dialling(node)
+                self._start_dialling(node)
             while True:
                 await wait_readable(self._listener)
                 try:
-                    sock, _ = self._listener.accept()
+                    sock, address = self._listener.accept()
                 except OSError as error:
                     log.warning("peer accept failed", error=str(error))
                     await trio.sleep(DIAL_BACKOFF_MIN_S)
                     continue
-                self._nursery.start_soon(self._serve, sock, None, CONTROL)
+                if self._strangers >= STRANGERS_MAX:
+                    log.warning("too many peer connections without a hello", peer=address[0])
+                    sock.close()
+                    continue
+                self._strangers += 1
+                self._nursery.start_soon(self._accepted, sock, f"{address[0]}:{address[1]}")
+
+    async def _accepted(self, sock: socket.socket, peer: str) -> None:
+        try:
+            theirs = await self._meet(sock, None, CONTROL, peer)
+        finally:
+            self._strangers -= 1
+        if theirs is not None:
+            await self._serve(sock, theirs)
 
     async def _dial_for_ever(self, node: int, lane: int) -> None:
         backoff = DIAL_BACKOFF_MIN_S
         while True:
-            sock = await self._dial(self._dialling[node])
-            if sock is not None and await self._serve(sock, node, lane):
-                backoff = DIAL_BACKOFF_MIN_S
+            link = self._links.get(node)
+            if link is not None and link.up:
+                # that side dials too: its brokers were formatted with other voters than ours
+                await trio.sleep(DIAL_BACKOFF_MAX_S)
+                continue
+            address = self._dialling[node]
+            sock = await self._dial(address)
+            if sock is not None:
+                theirs = await self._meet(sock, node, lane, f"{address.host}:{address.port}")
+                if theirs is not None:
+                    await self._serve(sock, theirs)
+                    backoff = DIAL_BACKOFF_MIN_S
             await trio.sleep(backoff)
             backoff = min(backoff * 2, DIAL_BACKOFF_MAX_S)
 
@@ -156,24 +188,45 @@ class Mesh:
 
     # --- one connection
 
-    async def _serve(self, sock: socket.socket, node: int | None, lane: int) -> bool:
-        """Handshake, then frames until the connection ends; True if it had been established."""
+    async def _meet(
+        self, sock: socket.socket, node: int | None, lane: int, peer: str
+    ) -> Hello | None:
+        """Exchange hellos; None, with a line in the log, if the other side is no peer of ours."""
         sock.setblocking(False)
         try:
             with trio.fail_after(HANDSHAKE_TIMEOUT_S):
                 theirs = await self._handshake(sock, node, lane)
-        except (OSError, trio.TooSlowError, PeerFault) as error:
+        except trio.TooSlowError:
+            reason = f"no whole hello within {HANDSHAKE_TIMEOUT_S:g} s: is this a quorate broker?"
+        except PeerFault as error:
+            reason = str(error)
+        except OSError as error:
+            reason = f"{error.strerror or error}; its log may say why"
+        except BaseException:
             sock.close()
-            if isinstance(error, PeerFault):
-                log.warning("peer refused", error=str(error), dialled=node)
-            return False
+            raise
+        else:
+            self._complaints.pop(theirs.replica.node, None)
+            return theirs
+        sock.close()
+        self._complain(node, peer, reason)
+        return None
+
+    def _complain(self, node: int | None, peer: str, reason: str) -> None:
+        if node is None:
+            log.warning("peer refused", peer=peer, reason=reason)
+        elif self._complaints.get(node) != reason:  # it is dialled again and again
+            self._complaints[node] = reason
+            log.warning("peer refused", peer=peer, dialled=node, reason=reason)
+
+    async def _serve(self, sock: socket.socket, theirs: Hello) -> None:
+        """Frames until the connection ends."""
         stream = Stream(sock, max_pending_bytes=self._max_pending_bytes)
         self._established(theirs, stream)
         try:
             await stream.run(partial(self._consume, theirs.replica, stream))
         finally:
             self._ended(theirs.replica.node, stream)
-        return True
 
     async def _handshake(self, sock: socket.socket, node: int | None, lane: int) -> Hello:
         if node is not None:
@@ -198,6 +251,7 @@ class Mesh:
         old = link.lanes.get(theirs.lane)
         if old is not None:
             self._take_down(link)
+            self._links[node] = link
         link.lanes[theirs.lane] = stream
         if len(link.lanes) == 2 and not link.up:
             link.up = True
@@ -214,6 +268,8 @@ class Mesh:
         link.lanes.clear()
         for stream in lanes:
             stream.close()
+        if self._links.get(link.replica.node) is link:
+            del self._links[link.replica.node]
         if link.up:
             link.up = False
             log.info("peer disconnected", peer=link.replica.node)
@@ -226,7 +282,7 @@ class Mesh:
             while end - position >= 4:
                 size = frame_bytes(view, position, max_frame_bytes=self._max_frame_bytes)
                 if end - position - 4 < size:
-                    self.events.received()
+                    self._finish_pass()
                     return position, size + 4
                 self.events.receive(replica, view[position + 4 : position + 4 + size])
                 position += 4 + size
@@ -234,7 +290,7 @@ class Mesh:
             log.error("peer sent a bad frame", peer=replica.node, error=str(error))
             stream.close()
             return end, 0
-        self.events.received()
+        self._finish_pass()
         return position, 0
 
 

@@ -122,3 +122,13 @@ def test_dev_formats_all_directories_as_voters_of_one_cluster(tmp_path: Path) ->
     assert [each.directory_id for each in found] == [each.directory for each in plan.brokers]
     assert all(each.voters == found[0].voters for each in found)
     assert [voter.port for voter in found[0].voters] == [9192, 9193, 9194]
+
+
+def test_dev_lets_three_of_more_brokers_vote(tmp_path: Path, quorate: Runner) -> None:
+    plan = plans.create(tmp_path, 5, 9092)
+    prepare(plan, fsync=True)
+    for broker in plan.brokers:
+        found = read_properties(OsFileSystem(broker.data))
+        assert [voter.node_id for voter in found.voters] == [1, 2, 3]
+        shown = quorate("storage", "show", str(broker.data), "--output", "json")
+        assert json.loads(shown.out)["voter"] is (broker.id <= 3)

@@ -18,6 +18,7 @@ from tests.live.waiting import wait_for
 
 PATIENCE_S = 90.0
 POLL_S = 0.05
+NO_OFFSET = -1
 IMPATIENT = {
     # A stopped broker answers nothing, and only these make librdkafka look elsewhere soon.
     "request.timeout.ms": 2000,
@@ -28,7 +29,7 @@ IMPATIENT = {
 
 
 class Delivered(NamedTuple):
-    """An acknowledged record; `offset` is negative when the broker knew it as a repetition."""
+    """An acknowledged record; NO_OFFSET when the broker knew it as an old repetition."""
 
     partition: int
     offset: int
@@ -108,9 +109,9 @@ class Load:
         key, value = message.key(), message.value()
         assert isinstance(key, bytes)
         assert isinstance(value, bytes)
-        self.delivered.append(
-            Delivered(message.partition() or 0, message.offset() or 0, key, value)
-        )
+        offset = message.offset()
+        known = NO_OFFSET if offset is None else offset
+        self.delivered.append(Delivered(message.partition() or 0, known, key, value))
 
 
 @contextmanager

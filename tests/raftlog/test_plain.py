@@ -81,10 +81,10 @@ def test_what_is_not_plain_is_refused(data: bytes) -> None:
 
 def test_nesting_and_numbers_of_values_are_bounded() -> None:
     assert decode(b"\x81" * 4 + b"\x80", depth_max=5) == [[[[[]]]]]
-    with pytest.raises(NotPlain, match="nested deeper than 5"):
+    with pytest.raises(NotPlain, match="too deep"):
         decode(b"\x81" * 5 + b"\x80", depth_max=5)
     assert decode(cbor2.dumps([0] * 9), items_max=10) == [0] * 9
-    with pytest.raises(NotPlain, match="more than 10 values"):
+    with pytest.raises(NotPlain, match="too many"):
         decode(cbor2.dumps([0] * 10), items_max=10)
 
 

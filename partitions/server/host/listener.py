@@ -5,15 +5,15 @@ from __future__ import annotations
 import errno
 import socket
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import structlog
 import trio
 from trio.lowlevel import wait_readable
 
 from partitions.api.services import Services
+from partitions.server.host.connections import Connections
 from partitions.server.limits import SessionLimits
-from partitions.server.session import Session
+from partitions.server.session import Session, SessionStatistics
 from raftlog.host import Stream
 from raftlog.seams import Reactor
 
@@ -22,15 +22,6 @@ log = structlog.get_logger()
 ACCEPT_PAUSE_S = 0.1
 BACKLOG = 512
 _OUT_OF_RESOURCES = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
-
-
-@dataclass(slots=True)
-class ConnectionCount:
-    """How many clients there are, over all listeners."""
-
-    limit: int
-    present: int = 0
-    opened: int = 0
 
 
 class Pump:
@@ -95,6 +86,16 @@ class Connection:
                 return used, needed
             # writing made room: go on with the frames that were left
 
+    def statistics(self) -> SessionStatistics:
+        """Of the session."""
+        return self.session.statistics()
+
+    def close(self, reason: str) -> None:
+        """The host ends the connection."""
+        log.info("closing connection", peer=self.session.peer, reason=reason)
+        self.session.close(reason)
+        self.stream.close()
+
     def pump(self) -> None:
         """Write what there is; read on if the session takes more; close if it is over."""
         self._pumping = False
@@ -118,14 +119,14 @@ class Listener:
         services: Services,
         limits: SessionLimits,
         pump: Pump,
-        count: ConnectionCount,
+        connections: Connections,
     ) -> None:
         self._name = name
         self._sock = sock
         self._services = services
         self._limits = limits
         self._pump = pump
-        self._count = count
+        self._connections = connections
 
     async def run(self) -> None:
         """Accept until cancelled."""
@@ -140,16 +141,16 @@ class Listener:
                         log.error("cannot accept connections", reason=str(error))
                         await trio.sleep(ACCEPT_PAUSE_S)
                     continue
-                if self._count.present >= self._count.limit:
-                    log.warning("too many connections", limit=self._count.limit, peer=address[0])
+                refusal = self._connections.refusal(address[0])
+                if refusal is not None:
+                    log.warning("too many connections", limit=refusal, peer=address[0])
                     sock.close()
                     continue
-                nursery.start_soon(self._serve, sock, f"{address[0]}:{address[1]}")
+                number = self._connections.opened(address[0])
+                nursery.start_soon(self._serve, sock, address, number)
 
-    async def _serve(self, sock: socket.socket, peer: str) -> None:
-        self._count.present += 1
-        self._count.opened += 1
-        number = self._count.opened
+    async def _serve(self, sock: socket.socket, address: tuple[str, int], number: int) -> None:
+        peer = f"{address[0]}:{address[1]}"
 
         def make_session(on_output: Callable[[], None]) -> Session:
             return Session(
@@ -162,9 +163,13 @@ class Listener:
                 on_output=on_output,
             )
 
-        connection = Connection(sock, make_session, self._limits, self._pump)
         try:
-            await connection.stream.run(connection.consume)
+            connection = Connection(sock, make_session, self._limits, self._pump)
+            forget = self._connections.watch(connection)
+            try:
+                await connection.stream.run(connection.consume)
+            finally:
+                forget()
+                connection.session.close()
         finally:
-            self._count.present -= 1
-            connection.session.close()
+            self._connections.closed(address[0])

@@ -17,7 +17,8 @@ from metadata.configs import BrokerSettings, Endpoint
 from metadata.image import MetadataImage
 from metadata.records import Listener as ListenerRecord
 from partitions.server.broker import Addresses, Broker
-from partitions.server.host.listener import BACKLOG, ConnectionCount, Listener, Pump
+from partitions.server.host.connections import ConnectionLimits, Connections
+from partitions.server.host.listener import BACKLOG, Listener, Pump
 from partitions.server.limits import SessionLimits
 from raftlog.disk.fs import OsFileSystem
 from raftlog.disk.properties import DirectoryLock, read_properties
@@ -71,8 +72,10 @@ class _Process:
         mesh = Mesh(
             hello,
             peer_socket,
+            voters=frozenset(voter.node_id for voter in properties.voters),
             max_frame_bytes=settings.integer("socket.request.max.bytes") + 1024 * 1024,
             max_pending_bytes=PEER_PENDING_BYTES_MAX,
+            finish_pass=reactor.finish_pass,
         )
         broker = Broker(
             settings,
@@ -87,7 +90,7 @@ class _Process:
         mesh.set_peers({v.node_id: PeerAddress(v.host, v.port) for v in properties.voters})
         broker.on_peers_changed = lambda image: mesh.set_peers(_peer_addresses(image))
         limits = SessionLimits(request_bytes_max=settings.integer("socket.request.max.bytes"))
-        count = ConnectionCount(settings.integer("max.connections"))
+        connections = Connections(reactor, _connection_limits(settings))
         pump = Pump(reactor)
         _tune_interpreter()
         async with trio.open_nursery() as nursery:
@@ -96,7 +99,7 @@ class _Process:
             broker.start()
             async with trio.open_nursery() as listening:
                 for name, sock in sockets.items():
-                    listener = Listener(name, sock, broker.services, limits, pump, count)
+                    listener = Listener(name, sock, broker.services, limits, pump, connections)
                     listening.start_soon(listener.run)
                 log.info("broker started", node=properties.node_id, **_ports(sockets, peer_socket))
                 await _wait_for_signal()
@@ -128,6 +131,14 @@ def _tune_interpreter() -> None:
     gc.freeze()
     gc.set_threshold(20_000, 20, 50)
     sys.setswitchinterval(0.0005)
+
+
+def _connection_limits(settings: BrokerSettings) -> ConnectionLimits:
+    return ConnectionLimits(
+        settings.integer("max.connections"),
+        settings.integer("max.connections.per.ip"),
+        settings.integer("connections.max.idle.ms") * 1000,
+    )
 
 
 async def _wait_for_signal() -> None:

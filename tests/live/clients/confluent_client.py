@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 import confluent_kafka
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, Producer, TopicPartition
+from confluent_kafka import KafkaError as LibrdkafkaError
 from confluent_kafka.admin import AdminClient, NewPartitions, NewTopic
 
 from partitions.errors import ErrorCode, KafkaError
@@ -21,8 +22,12 @@ from tests.live.clients.interface import (
     Stored,
     config_names,
 )
+from tests.live.waiting import wait_for
 
 Result = TypeVar("Result")
+
+NO_LEADER = (LibrdkafkaError._UNKNOWN_PARTITION, LibrdkafkaError.NOT_LEADER_FOR_PARTITION)
+"""What librdkafka says of a partition that is between two leaders, where it does not try again."""
 
 silent = logging.getLogger("tests.librdkafka")
 silent.addHandler(logging.NullHandler())
@@ -72,7 +77,8 @@ class ConfluentClient:
             if error is not None:
                 errors.append(error)
             else:
-                offsets.append(message.offset() or 0)
+                offset = message.offset()
+                offsets.append(-1 if offset is None else offset)
 
         for record in records:
             producer.produce(
@@ -108,9 +114,7 @@ class ConfluentClient:
 
     def _watermarks(self, topic: str, partition: int) -> tuple[int, int]:
         with self.consumer() as consumer:
-            found = consumer.get_watermark_offsets(TopicPartition(topic, partition), PATIENCE_S)
-            assert found is not None, "no answer in time"
-            return found
+            return _watermarks(consumer, TopicPartition(topic, partition))
 
     def offset_at(self, topic: str, timestamp_ms: int, partition: int = 0) -> int | None:
         """See `interface.Client.offset_at`."""
@@ -167,9 +171,21 @@ def read_to_end(bootstrap: str, topic: str, partitions: int) -> Iterator[list[St
     with client.consumer() as consumer:
         for number in range(partitions):
             place = TopicPartition(topic, number, OFFSET_BEGINNING)
-            first, end = consumer.get_watermark_offsets(place, PATIENCE_S)
+            first, end = _watermarks(consumer, place)
             consumer.assign([place])
             yield list(_take(consumer, end - first))
+
+
+def _watermarks(consumer: Consumer, place: TopicPartition) -> tuple[int, int]:
+    def ask() -> tuple[int, int] | None:
+        try:
+            return consumer.get_watermark_offsets(place, PATIENCE_S)
+        except KafkaException as error:
+            if error.args[0].code() not in NO_LEADER:
+                raise
+            return None
+
+    return wait_for(ask, PATIENCE_S, f"the watermarks of {place}")
 
 
 def _take(consumer: Consumer, count: int) -> Iterator[Stored]:
@@ -180,8 +196,10 @@ def _take(consumer: Consumer, count: int) -> Iterator[Stored]:
             if error is not None:
                 raise refusal(error)
             count -= 1
+            offset = message.offset()
+            assert offset is not None
             yield Stored(
-                message.offset() or 0,
+                offset,
                 message.value(),
                 message.key(),
                 _headers(message),

@@ -112,6 +112,8 @@ class FakeReplica:
         self.refusal: Exception | None = None
         self.reads: list[tuple[int, int, bool]] = []
         self.epoch_ends: dict[int, EpochEnd] = {}
+        self.epochs: dict[int, int] = {}
+        """Leader epoch by offset."""
         self.waiting: list[tuple[int, int, Callable[[AppendOutcome], None]]] = []
         self.trims: list[tuple[int, Callable[[TrimOutcome], None]]] = []
         self.watchers: dict[int, Callable[[], None]] = {}
@@ -204,6 +206,9 @@ class FakeReplica:
 
     def end_of_epoch(self, epoch: int) -> EpochEnd | None:
         return self.epoch_ends.get(epoch)
+
+    def epoch_at(self, offset: int) -> int:
+        return self.epochs.get(offset, -1)
 
     def delete_records(self, offset: int, on_done: Callable[[TrimOutcome], None]) -> None:
         self.trims.append((offset, on_done))

@@ -84,6 +84,18 @@ def test_list_offsets_names_the_epoch_of_the_end(
     assert body.topics[0].partitions[0].leader_epoch == 5
 
 
+@pytest.mark.parametrize(
+    ("timestamp", "offset", "epoch"), [(-2, 3, 2), (1000, 7, 3), (-3, 9, 4), (9000, -1, -1)]
+)
+def test_list_offsets_names_the_epoch_of_what_it_found(
+    services: FakeServices, replica: FakeReplica, timestamp: int, offset: int, epoch: int
+) -> None:
+    replica.epochs = {3: 2, 7: 3, 9: 4, -1: 99}
+    body = Client(services).ask(2, 7, listing((0, timestamp)))
+    (part,) = body.topics[0].partitions
+    assert (part.offset, part.leader_epoch) == (offset, epoch)
+
+
 def test_list_offsets_is_the_leaders(services: FakeServices, replica: FakeReplica) -> None:
     fenced, unknown = ErrorCode.FENCED_LEADER_EPOCH, ErrorCode.UNKNOWN_LEADER_EPOCH
     assert found(services, 4, listing((0, -1), epoch=4))[0][0] == fenced

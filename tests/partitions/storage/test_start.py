@@ -104,11 +104,12 @@ def test_a_trim_survives_a_crash_at_any_call() -> None:
 
 def test_the_first_and_the_latest_record_by_time() -> None:
     model = fresh(config=LogConfig(segment_bytes=900, index_interval_bytes=150))
-    random, times = Random(3), list[int]()
+    random, times, ends = Random(3), list[int](), [0]
     for _ in range(40):
         timestamp, span = random.randint(1, 300), random.randint(1, 3)
         model.append(model.make(span=span, timestamp=timestamp))
         times += range(timestamp, timestamp + span)
+        ends.append(len(times))
     for start in (0, 17, 18, 19, 44):
         model.log.apply_trim(start, 0)
         visible = list(enumerate(times))[start:]
@@ -117,7 +118,17 @@ def test_the_first_and_the_latest_record_by_time() -> None:
             assert model.log.offset_for_timestamp(asked) == (found[0] if found else None)
         latest = max(times[start:])
         assert model.log.max_timestamp() == (latest, times.index(latest, start))
+        for end in ends:
+            assert model.log.max_timestamp(end) == newest(times, start, end)
     assert fresh().log.max_timestamp() is None
+
+
+def newest(times: list[int], start: int, end: int) -> tuple[int, int] | None:
+    """(time, offset) of the first of the latest records at offsets `start` to `end` - 1."""
+    if end <= start:
+        return None
+    latest = max(times[start:end])
+    return latest, times.index(latest, start)
 
 
 def trimmed() -> Modelled:

@@ -1,0 +1,174 @@
+"""Arguments of the wrong shape: INVALID_REQUEST, nothing decided, one log line, no exception."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from structlog.testing import capture_logs
+
+from metadata.controller import TopicDefaults
+from metadata.image import MetadataImage
+from metadata.quorum.client import HEARTBEAT, REGISTER
+from metadata.quorum.controller import (
+    ALLOT_PRODUCER_IDS,
+    CREATE_PARTITIONS,
+    CREATE_TOPICS,
+    DELETE_TOPICS,
+    Controller,
+    ControllerSettings,
+)
+from metadata.quorum.rpc import Answer, Handler, Rpc
+from raftlog.engine import Outcome
+from raftlog.ready import SoftState
+from raftlog.testing.reactor import VirtualReactor
+from raftlog.types import EntryKind, ReplicaId, Role
+
+ME, OTHER = ReplicaId(1, b"1" * 16), ReplicaId(2, b"2" * 16)
+OPERATIONS = (
+    REGISTER,
+    HEARTBEAT,
+    CREATE_TOPICS,
+    DELETE_TOPICS,
+    CREATE_PARTITIONS,
+    ALLOT_PRODUCER_IDS,
+)
+
+
+class FakeGroup:
+    """Notes proposals; nothing is ever committed."""
+
+    term = 1
+
+    def __init__(self) -> None:
+        self.node = self
+        self.proposed: list[bytes] = []
+
+    def propose(
+        self, kind: EntryKind, span: int, payload: bytes, done: Callable[[Outcome], None]
+    ) -> None:
+        self.proposed.append(payload)
+
+
+class FakeApp:
+    """An empty image."""
+
+    def __init__(self) -> None:
+        self.image = MetadataImage()
+        self.group = FakeGroup()
+
+    def watch_leadership(self, watcher: Callable[[SoftState], None]) -> None:
+        self.lead = watcher
+
+
+class Served(Rpc):
+    """Keeps the handlers."""
+
+    def __init__(self, process: Any) -> None:
+        super().__init__(process, ME, lambda node, body: None)
+        self.handlers: dict[str, Handler] = {}
+
+    def serve(self, operation: str, handler: Handler) -> None:
+        self.handlers[operation] = handler
+
+
+class Rig:
+    """An active controller."""
+
+    def __init__(self) -> None:
+        process = VirtualReactor(1).process("controller")
+        self.app = FakeApp()
+        self.rpc = Served(process)
+        wanted = ControllerSettings("cluster", TopicDefaults(1, 1), 9_000_000)
+        self.controller = Controller(process, self.rpc, self.app, wanted)  # type: ignore[arg-type]
+        self.app.lead(SoftState(Role.LEADER, 1, ME, True))
+        self.app.group.proposed.clear()  # the cluster's creation
+
+    def ask(self, operation: str, arguments: Any) -> list[Answer]:
+        answers: list[Answer] = []
+        self.rpc.handlers[operation](OTHER, arguments, answers.append)
+        return answers
+
+
+SHAPES = [
+    pytest.param(REGISTER, {"node": 1}, id="register a map"),
+    pytest.param(REGISTER, [1, b"x" * 16, b"y" * 16, 5, "h", 1, None], id="listeners a number"),
+    pytest.param(REGISTER, [1, b"x" * 16, b"y" * 16, [["A"]], "h", 1, None], id="short listener"),
+    pytest.param(HEARTBEAT, [[], 1, True], id="node a list"),
+    pytest.param(HEARTBEAT, None, id="heartbeat null"),
+    pytest.param(CREATE_TOPICS, {"validate_only": False}, id="no items"),
+    pytest.param(CREATE_TOPICS, {"items": {}, "validate_only": False}, id="items a map"),
+    pytest.param(CREATE_TOPICS, {"items": [7], "validate_only": False}, id="topic a number"),
+    pytest.param(
+        CREATE_TOPICS,
+        {
+            "items": [
+                {
+                    "name": ["a"],
+                    "partitions": "3",
+                    "replication_factor": 1,
+                    "assignments": [],
+                    "configs": 5,
+                }
+            ],
+            "validate_only": False,
+        },
+        id="topic of wrong fields",
+    ),
+    pytest.param(DELETE_TOPICS, {"items": [{"topic_id": {}}]}, id="topic id a map"),
+    pytest.param(
+        CREATE_PARTITIONS, {"items": [{"name": []}], "validate_only": 0}, id="name a list"
+    ),
+    pytest.param(ALLOT_PRODUCER_IDS, [1], id="no epoch"),
+    pytest.param(ALLOT_PRODUCER_IDS, [{}, 1], id="node a map"),
+]
+
+
+@pytest.mark.parametrize(("operation", "arguments"), SHAPES)
+def test_wrong_shapes_are_invalid_requests(operation: str, arguments: Any) -> None:
+    rig = Rig()
+    with capture_logs() as logs:
+        first, second = rig.ask(operation, arguments), rig.ask(operation, arguments)
+    assert [answer.error for answer in (*first, *second)] == ["INVALID_REQUEST"] * 2
+    assert not rig.app.group.proposed
+    complaints = [line for line in logs if line["event"] == "unreadable request"]
+    assert [line["sender"] for line in complaints] == [OTHER.node]
+    assert complaints[0]["exc_info"] is not None
+
+
+plain = st.recursive(
+    st.none() | st.booleans() | st.integers(-2, 2**63 - 1) | st.text(max_size=5) | st.binary(),
+    lambda inner: st.lists(inner, max_size=7) | st.dictionaries(st.text(max_size=5), inner),
+    max_leaves=10,
+)
+item = st.dictionaries(
+    st.sampled_from(
+        ["name", "partitions", "replication_factor", "assignments", "configs", "topic_id", "count"]
+    ),
+    plain,
+)
+operations = st.fixed_dictionaries(
+    {"items": st.lists(item, max_size=2), "validate_only": st.booleans()}
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.sampled_from(OPERATIONS), plain | operations)
+def test_no_arguments_raise_or_answer_twice(operation: str, arguments: Any) -> None:
+    rig = Rig()
+    with capture_logs():
+        answers = rig.ask(operation, arguments)
+    assert len(answers) == (0 if rig.app.group.proposed else 1)
+
+
+def test_a_fault_of_whoever_takes_the_answer_is_not_called_the_senders() -> None:
+    rig = Rig()
+
+    def broken(answer: Answer) -> None:
+        raise KeyError("a bug here")
+
+    with pytest.raises(KeyError, match="a bug here"):
+        rig.rpc.handlers[DELETE_TOPICS](OTHER, {"items": []}, broken)
