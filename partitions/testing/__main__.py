@@ -28,11 +28,11 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _run_one(scenario: str, seed: int, *, show_trace: bool) -> int:
-    quiet_logs()
     run = Run(Options.draw(seed, scenario))
     outcome: Result | Failure
     try:
-        outcome = run.run()
+        with quiet_logs():
+            outcome = run.run()
     except Exception as error:  # whatever comes out of a simulation is the finding
         outcome = failure(run, error)
     if show_trace:

@@ -6,6 +6,7 @@ import logging
 import multiprocessing
 import traceback
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from random import Random
@@ -141,10 +142,10 @@ class Run:
 
 def run_seed(scenario: str, seed: int) -> Result | Failure:
     """Run one seed to its end or to its first broken promise."""
-    quiet_logs()
     run = Run(Options.draw(seed, scenario))
     try:
-        return run.run()
+        with quiet_logs():
+            return run.run()
     except Exception as error:  # whatever comes out of a simulation is the finding
         return failure(run, error)
 
@@ -178,6 +179,12 @@ def run_many(
         yield from pool.imap_unordered(partial(run_seed, scenario), seeds, chunksize=2)
 
 
-def quiet_logs() -> None:
+@contextmanager
+def quiet_logs() -> Iterator[None]:
     """The trace says what brokers do; their log lines would cost more than the simulation."""
+    before = structlog.get_config()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    try:
+        yield
+    finally:
+        structlog.configure(**before)

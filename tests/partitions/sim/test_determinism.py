@@ -16,9 +16,9 @@ ROOT = Path(__file__).resolve().parents[3]
 
 
 def trace(scenario: str, seed: int) -> list[str]:
-    quiet_logs()
     run = Run(Options.draw(seed, scenario))
-    run.run()
+    with quiet_logs():
+        run.run()
     return list(run.cluster.trace.lines())
 
 
