@@ -16,7 +16,10 @@ from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartit
 
 CONSUMER_TUNING = {
     "queued.max.messages.kbytes": 262_144,
-    "queued.min.messages": 1_000_000,
+    # librdkafka stops fetching at so many queued messages and by default looks again a second
+    # later, which a fast broker turns into stalls of that second
+    "queued.min.messages": 200_000,
+    "fetch.queue.backoff.ms": 5,
     "fetch.max.bytes": 52_428_800,
     "max.partition.fetch.bytes": 1_048_576,
     "check.crcs": False,
@@ -134,7 +137,7 @@ def consume(options: dict[str, Any]) -> dict[str, Any]:
     consumer.assign([TopicPartition(topic, p, 0) for p in range(options["partitions"])])
     count, first, begin, cpu_begin = 0, 0, 0.0, 0.0
     while count < options["messages"]:
-        batch = consumer.consume(10_000, 10.0)
+        batch = consumer.consume(min(10_000, options["messages"] - count), 10.0)
         if not batch:
             break
         if not begin:
