@@ -14,8 +14,7 @@ from partitions.api.services import Services
 from partitions.server.host.connections import Connections
 from partitions.server.limits import SessionLimits
 from partitions.server.session import Session, SessionStatistics
-from raftlog.host import Stream
-from raftlog.seams import Reactor
+from raftlog.host import Stream, TrioReactor
 
 log = structlog.get_logger()
 
@@ -27,9 +26,17 @@ _OUT_OF_RESOURCES = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 class Pump:
     """Writes connections' output once per pass, however many responses came due in it."""
 
-    def __init__(self, reactor: Reactor) -> None:
+    def __init__(self, reactor: TrioReactor) -> None:
         self._reactor = reactor
         self._ready: list[Connection] = []
+
+    def finish_pass(self) -> None:
+        """End the pass here: what a client sent goes to disk and peers without a task switch.
+
+        With one request in flight that is a sixth of its latency; the price under load is
+        that clients which sent at the same moment do not share a round.
+        """
+        self._reactor.finish_pass()
 
     def add(self, connection: Connection) -> None:
         """Write `connection`'s output at the end of this pass."""
@@ -71,6 +78,11 @@ class Connection:
 
     def consume(self, view: memoryview) -> tuple[int, int]:
         """`stream.Consume` over the session."""
+        result = self._handle(view)
+        self._pump.finish_pass()
+        return result
+
+    def _handle(self, view: memoryview) -> tuple[int, int]:
         session = self.session
         used = 0
         while True:
