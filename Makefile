@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 
-.PHONY: quorum test verify fix unit sim live bench clean
+.PHONY: quorum test verify fix unit sim brokers-sim live bench clean
 .DELETE_ON_ERROR:
 
 quorum: $(VENV)/.installed          ## install what is missing and run a cluster on loopback
@@ -28,11 +28,15 @@ sim: $(VENV)/.installed-dev         ## SEEDS=how many, SEED=replay one, SECONDS=
 	@$(BIN)/python -m raftlog.testing \
 		$(if $(SEEDS),--seeds $(SEEDS)) $(if $(SEED),--seed $(SEED)) $(if $(SECONDS),--seconds $(SECONDS))
 
+brokers-sim: $(VENV)/.installed-dev ## whole brokers: SEEDS=how many of each scenario, SCENARIO=, SEED=
+	@$(BIN)/python -m partitions.testing \
+		$(if $(SEEDS),--seeds $(SEEDS)) $(if $(SEED),--seed $(SEED)) $(if $(SCENARIO),--scenario $(SCENARIO))
+
 live: $(VENV)/.installed-dev        ## real processes, real clients
 	@$(BIN)/python .ci/checks.py live
 
-bench: $(VENV)/.installed
-	@for script in bench/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+bench: $(VENV)/.installed           ## PARTS="produce latency consume idle"; figures beside a reference
+	@$(BIN)/python -m bench.run $(PARTS)
 
 clean:                              ## remove what the tools left behind, .venv included
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -51,6 +51,7 @@ log = structlog.get_logger()
 WAL_DIRECTORY = "wal"
 METADATA_DIRECTORY = "metadata"
 DRAIN_POLL_US = 20_000
+READY_POLL_US = 10_000
 INLINE_SYNC_BELOW_US = 500
 """A disk that syncs faster than this blocks the loop for less than a thread would cost."""
 
@@ -249,6 +250,18 @@ class Broker:
         self._at(PREFERRED_DELAY_US, self.manager.campaign_preferred)
         self._retention()
         self.manager.start_timers()
+
+    def when_ready(self, callback: Callable[[], None]) -> None:
+        """Call back once the image holds this process, unfenced.
+
+        Before that the image may lack topics that exist and leaders that changed while the
+        broker was away: a client would be told that they are gone.
+        """
+        mine = self.metadata.image.brokers.get(self.me.node)
+        if self._life.caught_up and mine is not None and not mine.fenced:
+            callback()
+        else:
+            self._at(READY_POLL_US, lambda: self.when_ready(callback))
 
     def _at(self, delay_us: int, callback: Callable[[], None]) -> None:
         self._reactor.call_at(self._reactor.now_us() + delay_us, callback)

@@ -41,6 +41,8 @@ log = structlog.get_logger()
 
 RESPONSE_BUDGET_BYTES = 256 * 1024 * 1024
 CALL_TIMEOUT_US = 30_000_000
+LEADERS_WAIT_US = 1_000_000
+LEADERS_POLL_US = 5_000
 WAITING_FOR_IDS_MAX = 10_000
 
 
@@ -108,7 +110,11 @@ class BrokerServices:
         arguments: Mapping[str, Any],
         on_done: Callable[[ControllerReply], None],
     ) -> None:
-        """Forward, and answer once this broker's image has what was decided."""
+        """Forward, and answer once this broker's image has what was decided.
+
+        A creation is answered once the new partitions have leaders, or after LEADERS_WAIT_US:
+        clients use what they made at once, and not all of them ask twice.
+        """
 
         def answered(answer: Answer) -> None:
             if answer.error is not None:
@@ -122,9 +128,29 @@ class BrokerServices:
                 on_done(ControllerReply(ErrorCode.UNKNOWN_SERVER_ERROR, text))
                 return
             reply = ControllerReply(ErrorCode.NONE, None, items)
-            self._app.when_applied(position, lambda: on_done(reply))
+            made = [item.values["topic_id"] for item in items if "topic_id" in item.values]
+            due = self.reactor.now_us() + LEADERS_WAIT_US
+            self._app.when_applied(
+                position, lambda: self._when_led(made, due, lambda: on_done(reply))
+            )
 
         self._client.call(operation, dict(arguments), answered, timeout_us=CALL_TIMEOUT_US)
+
+    def _when_led(self, topics: list[bytes], due_us: int, then: Callable[[], None]) -> None:
+        """Call `then` once every partition of `topics` has a leader, at the latest at `due_us`."""
+        now, image = self.reactor.now_us(), self._app.image
+        led = all(
+            self._spread.table.leader(partition.group) is not None
+            for topic in topics
+            if topic in image.topics
+            for partition in image.topics[topic].partitions
+        )
+        if led or now >= due_us:
+            then()
+        else:
+            self.reactor.call_at(
+                now + LEADERS_POLL_US, lambda: self._when_led(topics, due_us, then)
+            )
 
     def allocate_producer_id(self, on_done: Callable[[ProducerIdReply], None]) -> None:
         """From this broker's block."""

@@ -30,6 +30,7 @@ from raftlog.types import ReplicaId
 log = structlog.get_logger()
 
 DRAIN_LIMIT_S = 10.0
+READY_PATIENCE_S = 5.0
 PEER_PENDING_BYTES_MAX = 64 * 1024 * 1024
 EXIT_BROKEN = 70
 
@@ -98,9 +99,11 @@ class _Process:
             nursery.start_soon(mesh.run)
             broker.start()
             async with trio.open_nursery() as listening:
-                for name, sock in sockets.items():
-                    listener = Listener(name, sock, broker.services, limits, pump, connections)
-                    listening.start_soon(listener.run)
+                listeners = [
+                    Listener(name, sock, broker.services, limits, pump, connections)
+                    for name, sock in sockets.items()
+                ]
+                listening.start_soon(_listen_when_ready, broker, listeners)
                 log.info("broker started", node=properties.node_id, **_ports(sockets, peer_socket))
                 await _wait_for_signal()
                 log.info("draining", node=properties.node_id)
@@ -139,6 +142,28 @@ def _connection_limits(settings: BrokerSettings) -> ConnectionLimits:
         settings.integer("max.connections.per.ip"),
         settings.integer("connections.max.idle.ms") * 1000,
     )
+
+
+async def _listen_when_ready(broker: Broker, listeners: list[Listener]) -> None:
+    """Accept clients once the broker knows the cluster; say so when that takes long.
+
+    The sockets listen from the start: clients that connect earlier wait for their answers.
+    """
+    ready = trio.Event()
+    broker.when_ready(ready.set)
+    with trio.move_on_after(READY_PATIENCE_S):
+        await ready.wait()
+    if not ready.is_set():
+        log.warning(
+            "not serving clients yet: the metadata quorum does not answer",
+            hint="is a majority of the voters running and connected?",
+            controller=broker.services.controller_id(),
+        )
+        await ready.wait()
+    log.info("serving clients", node=broker.me.node)
+    async with trio.open_nursery() as nursery:
+        for listener in listeners:
+            nursery.start_soon(listener.run)
 
 
 async def _wait_for_signal() -> None:
