@@ -31,7 +31,7 @@ from raftlog.disk.properties import Properties
 from raftlog.disk.segment_log import SegmentLog
 from raftlog.disk.wal import Recovered, Wal
 from raftlog.engine import Engine, Group, Transport
-from raftlog.errors import DiskFailed, Misconfigured
+from raftlog.errors import CorruptLog, DiskFailed, Misconfigured
 from raftlog.ready import SoftState
 from raftlog.seams import FileSystem, Reactor
 from raftlog.storage import GroupLog
@@ -50,6 +50,10 @@ log = structlog.get_logger()
 
 WAL_DIRECTORY = "wal"
 METADATA_DIRECTORY = "metadata"
+VOTER_MARK = "voter"
+"""Made once the first round of a voter's write-ahead log is durable: from then on a missing log
+is a loss and not a beginning."""
+VOTER_MARK_TEXT = b"This directory has a vote in the metadata quorum; see wal/.\n"
 DRAIN_POLL_US = 20_000
 READY_POLL_US = 10_000
 INLINE_SYNC_BELOW_US = 500
@@ -83,14 +87,13 @@ class Broker:
         self._settings = settings
         self._reactor = reactor
         self._fail = fail
+        self._fs = fs
         self.on_peers_changed: Callable[[MetadataImage], None] = lambda image: None
         part_bytes = settings.integer("wal.part.bytes")
         self._wal, recovered = Wal.open(
             fs, WAL_DIRECTORY, part_bytes=part_bytes, random=reactor.random
         )
-        allocate = self._wal.prepare_spare_job()
-        if allocate is not None:
-            allocate()  # before the first round: a sync that also grows its file costs twice
+        self._allocate_wal()
         self.engine = self._make_engine(transport)
         self.rpc = Rpc(reactor, self.me, self.engine.send_app_frame)
         self.engine.on_app_frame = self.rpc.receive
@@ -130,6 +133,12 @@ class Broker:
         self._recover(recovered)
 
     # --- building
+
+    def _allocate_wal(self) -> None:
+        """Before the first round: a sync that also grows its file costs twice."""
+        allocate = self._wal.prepare_spare_job()
+        if allocate is not None:
+            allocate()
 
     def _make_engine(self, transport: Transport) -> Engine:
         return Engine(
@@ -197,6 +206,12 @@ class Broker:
 
     def _metadata_log(self, fs: FileSystem, recovered: Recovered) -> SegmentLog:
         known = recovered.groups.get(METADATA_GROUP)
+        if known is None and fs.exists(VOTER_MARK):
+            raise CorruptLog(
+                f"this directory has voted before, but its write-ahead log ({WAL_DIRECTORY}/) is "
+                "gone or empty: with it went promises that must not be broken. Restore the "
+                "files, or replace this voter by a directory with a new id"
+            )
         if known is not None and (known.checkpoint is not None or known.trusted):
             return SegmentLog.open(fs, METADATA_DIRECTORY, known.checkpoint, known.trusted)
         if fs.exists(METADATA_DIRECTORY):
@@ -235,6 +250,12 @@ class Broker:
             self._wal.stage_create(METADATA_GROUP, b"")
             self._wal.write_round()
             self._wal.sync_job()()
+        if not self._fs.exists(VOTER_MARK):
+            mark = self._fs.open(VOTER_MARK, create=True)
+            mark.pwrite([VOTER_MARK_TEXT], 0)
+            mark.sync()
+            mark.close()
+            self._fs.sync_directory("")
         hard_state = NO_HARD_STATE if known is None else known.hard_state
         group = voter.start(self.engine, METADATA_GROUP, hard_state)
         if known is not None and known.checkpoint is not None:
