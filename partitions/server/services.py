@@ -128,29 +128,37 @@ class BrokerServices:
                 on_done(ControllerReply(ErrorCode.UNKNOWN_SERVER_ERROR, text))
                 return
             reply = ControllerReply(ErrorCode.NONE, None, items)
-            made = [item.values["topic_id"] for item in items if "topic_id" in item.values]
-            due = self.reactor.now_us() + LEADERS_WAIT_US
-            self._app.when_applied(
-                position, lambda: self._when_led(made, due, lambda: on_done(reply))
-            )
+            self._app.when_applied(position, lambda: self._when_led(items, reply, on_done))
 
         self._client.call(operation, dict(arguments), answered, timeout_us=CALL_TIMEOUT_US)
 
-    def _when_led(self, topics: list[bytes], due_us: int, then: Callable[[], None]) -> None:
-        """Call `then` once every partition of `topics` has a leader, at the latest at `due_us`."""
-        now, image = self.reactor.now_us(), self._app.image
-        led = all(
-            self._spread.table.leader(partition.group) is not None
-            for topic in topics
-            if topic in image.topics
-            for partition in image.topics[topic].partitions
-        )
-        if led or now >= due_us:
-            then()
-        else:
-            self.reactor.call_at(
-                now + LEADERS_POLL_US, lambda: self._when_led(topics, due_us, then)
-            )
+    def _when_led(
+        self,
+        items: tuple[ItemOutcome, ...],
+        reply: ControllerReply,
+        on_done: Callable[[ControllerReply], None],
+    ) -> None:
+        """Reply once the topics that `items` made are led everywhere, or the wait is over."""
+        made = [item.values["topic_id"] for item in items if "topic_id" in item.values]
+        if not made:
+            on_done(reply)
+            return
+        due_us = self.reactor.now_us() + LEADERS_WAIT_US
+
+        def look() -> None:
+            now = self.reactor.now_us()
+            if now >= due_us or all(map(self._is_led, made)):
+                on_done(reply)
+            else:
+                self.reactor.call_at(now + LEADERS_POLL_US, look)
+
+        look()
+
+    def _is_led(self, topic_id: bytes) -> bool:
+        """Every partition of the topic has a known leader (a topic that is gone needs none)."""
+        topic = self._app.image.topics.get(topic_id)
+        leader = self._spread.table.leader
+        return topic is None or all(leader(p.group) is not None for p in topic.partitions)
 
     def allocate_producer_id(self, on_done: Callable[[ProducerIdReply], None]) -> None:
         """From this broker's block."""
