@@ -284,7 +284,7 @@ class Controller:
             )
             self._decide(
                 lambda image: decide.create_partitions(image, request, validate_only=validate_only),
-                lambda total: gather.done({}),
+                lambda total: gather.done({} if topic is None else {"topic_id": topic.topic_id}),
                 gather.failed,
             )
 

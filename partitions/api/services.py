@@ -66,7 +66,8 @@ also `validate_only`. Each outcome's values: topic_id (bytes), partitions, repli
 DELETE_TOPICS = "delete_topics"
 """items: {topic_id}."""
 CREATE_PARTITIONS = "create_partitions"
-"""items: {name, count, assignments: [[node, ...], ...] | None}; also `validate_only`."""
+"""items: {name, count, assignments: [[node, ...], ...] | None}; also `validate_only`.
+Each outcome's values: topic_id (bytes)."""
 
 
 class Services(Protocol):
