@@ -15,6 +15,10 @@ class Overloaded(RaftError):
     """A bound was reached (uncommitted bytes, queue): the caller may try again later."""
 
 
+class ChangeRefused(RaftError):
+    """The membership cannot change now; the text says what has to happen first."""
+
+
 class Compacted(RaftError):
     """The entry asked for lies at or below the snapshot."""
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from raftlog.messages import Message
-from raftlog.types import Entry, HardState, ReplicaId, Role, SnapshotMeta
+from raftlog.types import Configuration, Entry, HardState, ReplicaId, Role, SnapshotMeta
 
 
 class ReadState(NamedTuple):
@@ -79,3 +79,5 @@ class Ready:
     reads: list[ReadState] = field(default_factory=list)
     soft_state: SoftState | None = None
     """Set when it changed."""
+    configuration: Configuration | None = None
+    """The one in force, set when it changed; not necessarily committed."""

@@ -58,7 +58,7 @@ class MetadataApplication(ImageHolder):
 
     def _take_snapshot(self) -> None:
         position = self.image.position
-        meta = SnapshotMeta(position, self.group.node.configuration)
+        meta = SnapshotMeta(position, self.group.node.configuration_at(position.index))
         self.log.compact(meta, self.snapshot())
         self.group.node.snapshot_taken(meta)
         self._unsaved_bytes = 0

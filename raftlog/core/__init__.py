@@ -16,14 +16,14 @@ Rules of the package:
 
 Where to start: `raftlog.ready` for the host's loop; `node` for the facade; `roles` for the
 table of role changes; then one protocol per file: `election`, `replication` (leader),
-`following` (follower), `heartbeats`, `reads`, `snapshots`, `transfer`. `replica` is the state
-they share, `log` the log's view, `progress` a follower as seen by the leader, `quorum` the
-arithmetic, `membership` the configuration in force.
+`following` (follower), `heartbeats`, `reads`, `snapshots`, `transfer`, `changes` (of members).
+`replica` is the state they share, `log` the log's view, `progress` a follower as seen by the
+leader, `quorum` the arithmetic, `membership` the configuration in force.
 """
 
 from __future__ import annotations
 
-from raftlog.core.membership import decode_configuration, encode_configuration
+from raftlog.core.membership import decode_configuration, encode_configuration, members_of
 from raftlog.core.node import Node
 from raftlog.core.progress import Progress, ProgressState
 from raftlog.core.timing import Randrange, Timing
@@ -38,4 +38,5 @@ __all__ = [
     "Timing",
     "decode_configuration",
     "encode_configuration",
+    "members_of",
 ]

@@ -12,7 +12,7 @@ Raft paper 5.2 and 5.4.1; pre-vote and leader stickiness from the dissertation, 
 from __future__ import annotations
 
 from raftlog.core import heartbeats, replication
-from raftlog.core.membership import members_of, voters_of
+from raftlog.core.membership import voters_of
 from raftlog.core.quorum import Outcome, outcome
 from raftlog.core.replica import Replica
 from raftlog.core.roles import Candidate, Event, Follower, Leader
@@ -58,11 +58,14 @@ def tick(replica: Replica, state: Candidate) -> None:
 
 
 def on_request(replica: Replica, sender: ReplicaId, request: VoteRequest) -> None:
-    """Answer a vote or pre-vote request of any term."""
-    if sender not in members_of(replica.membership.active):
-        return
+    """Answer a vote or pre-vote request of any term, whoever asks.
+
+    Whether the sender is a member is not asked: this replica's configuration may be behind, and
+    the one that counts is the candidate's (Raft paper, section 6). A replica that was removed
+    gets nowhere: whoever has a leader sticks to it, and the others have the better log.
+    """
     if request.term > replica.term:
-        if _sticks_to_leader(replica) and not request.forced:
+        if not request.forced and (_sticks_to_leader(replica) or pledged(replica)):
             _show_leadership(replica, sender)
             return
         if not request.pre_vote:
@@ -90,6 +93,8 @@ def _vote(replica: Replica, sender: ReplicaId, request: VoteRequest) -> bool:
     if replica.vote == sender:
         return True
     if replica.vote is not None or replica.leader is not None:
+        return False
+    if pledged(replica) and not request.forced:
         return False
     if not _up_to_date(replica, request):
         return False
@@ -148,6 +153,11 @@ def _ask(replica: Replica, state: Candidate) -> None:
 def _up_to_date(replica: Replica, request: VoteRequest) -> bool:
     own = (replica.log.last_term, replica.log.last_index)
     return (request.last_term, request.last_index) >= own
+
+
+def pledged(replica: Replica) -> bool:
+    """True while some leader may rely on its lease with this replica (lease reads only)."""
+    return replica.now_us < replica.pledged_until_us
 
 
 def _sticks_to_leader(replica: Replica) -> bool:

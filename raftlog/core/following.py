@@ -20,6 +20,7 @@ from raftlog.types import Configuration, Entry, EntryKind, LogPosition, ReplicaI
 def hear_leader(replica: Replica, sender: ReplicaId) -> Follower:
     """`sender` leads the present term: follow it. PeerFault when somebody else does."""
     state = replica.state
+    replica.pledge()
     if type(state) is Follower and replica.leader == sender:
         state.since_us = replica.now_us
         return state

@@ -33,6 +33,18 @@ class Membership:
         self._history.append((index, configuration))
         self.active = configuration
 
+    @property
+    def index(self) -> int:
+        """Index of the entry that holds the active configuration; 0: the snapshot or the birth."""
+        return self._history[-1][0]
+
+    def at(self, index: int) -> Configuration:
+        """The configuration in force at `index`, which is not below the snapshot."""
+        for first, configuration in reversed(self._history):
+            if first <= index:
+                return configuration
+        return self._history[0][1]
+
     def truncate(self, first: int) -> None:
         """The log was cut at `first`: fall back to the configuration before it."""
         while len(self._history) > 1 and self._history[-1][0] >= first:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from raftlog.core import (
+    changes,
     election,
     following,
     heartbeats,
@@ -49,7 +50,7 @@ class Node(NodeView):
     cannot be trusted), AssertionError (an invariant of this implementation is broken).
     """
 
-    __slots__ = ("_reported_commit", "_reported_soft")
+    __slots__ = ("_reported_commit", "_reported_configuration", "_reported_soft")
 
     def __init__(
         self,
@@ -64,6 +65,7 @@ class Node(NodeView):
         super().__init__(Replica(group, me, storage, hard_state, timing, random, now_us))
         self._reported_commit = 0
         self._reported_soft: SoftState | None = None
+        self._reported_configuration = self.configuration
 
     # -- events
 
@@ -141,6 +143,7 @@ class Node(NodeView):
         if type(state) is Leader:
             if heartbeats.tick(replica, state):
                 snapshots.ask_again(replica, state)
+                changes.dismiss(replica, state)
             transfer.tick(replica, state)
         elif type(state) is Candidate:
             election.tick(replica, state)
@@ -193,9 +196,21 @@ class Node(NodeView):
             raise ValueError(f"span {span} is negative")
         return replication.propose(self._replica, kind, span, payload)
 
-    def read(self, context: int) -> None:
-        """Ask for a linearizable read; answered in `Ready.reads`, index -1: ask again."""
-        reads.ask(self._replica, context)
+    def change(self, voters: tuple[ReplicaId, ...], learners: tuple[ReplicaId, ...] = ()) -> Entry:
+        """Make these the group's members; the entry with which that begins.
+
+        The change is complete when `configuration` has these voters and nobody outgoing, and
+        `configuration_index` is committed. A new voter must be a learner that has caught up.
+        Raises NotLeader, ChangeRefused (try again later) and Misconfigured.
+        """
+        return changes.propose(self._replica, voters, learners)
+
+    def read(self, context: int, now_us: int = 0) -> None:
+        """Ask for a linearizable read; answered in `Ready.reads`, index -1: ask again.
+
+        `now_us`, the time of asking, lets the lease answer if the timing allows that (0: no).
+        """
+        reads.ask(self._replica, context, now_us)
 
     def transfer(self, target: ReplicaId) -> None:
         """Hand leadership to `target`. NotLeader; Misconfigured when it is no voter."""
@@ -207,7 +222,9 @@ class Node(NodeView):
         replica.now_us = max(replica.now_us, now_us)
         if replica.term >= MAX_TERM:
             raise RaftError(f"group {replica.group} has used up its terms: {MAX_TERM} is the last")
-        if replica.role is not Role.LEADER and replica.may_campaign():
+        if replica.role is Role.LEADER or election.pledged(replica):
+            return
+        if replica.may_campaign():
             election.campaign(replica)
 
     def snapshot_chunk(
@@ -322,6 +339,8 @@ class Node(NodeView):
         replica.outbox = []
         replica.wanted = []
         replica.reads = []
+        if replica.membership.active is not self._reported_configuration:
+            ready.configuration = self._reported_configuration = replica.membership.active
         self._note_write(ready)
         return ready
 

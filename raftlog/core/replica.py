@@ -56,6 +56,7 @@ class Replica:
         "now_us",
         "number",
         "outbox",
+        "pledged_until_us",
         "random",
         "reads",
         "role",
@@ -106,6 +107,10 @@ class Replica:
         self.install: SnapshotInstall | None = None
         self.installing: SnapshotMeta | None = None
         self.soft_dirty = True
+        self.pledged_until_us = 0
+        """Until then this replica helps no one to lead, whatever it has forgotten since (lease
+        reads only): a leader may rely on having been heard by it."""
+        self.pledge()
 
     # -- messages
 
@@ -127,6 +132,11 @@ class Replica:
         self.held.clear()
 
     # -- term and role
+
+    def pledge(self) -> None:
+        """A leader was heard, or may have been before a restart."""
+        if self.timing.lease_reads:
+            self.pledged_until_us = self.now_us + self.timing.election_min_us
 
     def draw_timeout(self) -> int:
         """A new election timeout."""
@@ -189,7 +199,7 @@ class Replica:
     def abandon_reads(self, state: Leader) -> None:
         """This replica no longer leads: its waiting reads must be asked elsewhere."""
         reads = state.reads
-        contexts = [context for round_ in reads.rounds for context in round_[2]]
+        contexts = [context for round_ in reads.rounds for context in round_[3]]
         self.reads.extend(ReadState(context, -1) for context in contexts + reads.contexts)
 
     # -- commit

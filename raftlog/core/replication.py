@@ -11,7 +11,7 @@
 
 from __future__ import annotations
 
-from raftlog.core import heartbeats, reads, snapshots, transfer
+from raftlog.core import changes, heartbeats, reads, snapshots, transfer
 from raftlog.core.log import Log
 from raftlog.core.membership import members_of
 from raftlog.core.progress import Progress, ProgressState
@@ -154,6 +154,8 @@ def on_append_reply(
         leader.send_due = True
     if news:
         advance_commit(replica, leader)
+        if replica.state is not leader:
+            return  # the commit completed its own removal
         if replica.timing.eager_commit and progress.told_commit < log.commit:
             leader.send_due = True
         if leader.transfer is not None:
@@ -218,6 +220,7 @@ def advance_commit(replica: Replica, leader: Leader) -> None:
         replica.advance_commit(index)
         if replica.timing.eager_commit:
             leader.send_due = True
+        changes.committed(replica, leader)
 
 
 def own_durable(replica: Replica, leader: Leader) -> None:

@@ -25,6 +25,7 @@ class Event(Enum):
     LEADER_SEEN = "another leads our term"
     HIGHER_TERM = "a later term exists"
     QUORUM_LOST = "no quorum heard in time"
+    REMOVED = "voted out, and that is committed"
 
 
 TRANSITIONS: dict[tuple[Role, Event], Role] = {
@@ -43,6 +44,7 @@ TRANSITIONS: dict[tuple[Role, Event], Role] = {
     (Role.CANDIDATE, Event.HIGHER_TERM): Role.FOLLOWER,
     (Role.LEADER, Event.HIGHER_TERM): Role.FOLLOWER,
     (Role.LEADER, Event.QUORUM_LOST): Role.FOLLOWER,
+    (Role.LEADER, Event.REMOVED): Role.FOLLOWER,
 }
 
 
@@ -106,8 +108,8 @@ class ReadRounds:
 
     contexts: list[int] = field(default_factory=list)
     """Not asked about yet."""
-    rounds: deque[tuple[int, int, list[int]]] = field(default_factory=deque)
-    """Asked about: (round number, index to read at, contexts)."""
+    rounds: deque[tuple[int, int, int, list[int]]] = field(default_factory=deque)
+    """Asked about: (round number, when it began in us, index to read at, contexts)."""
     last_round: int = 0
     waiting: int = 0
 
@@ -141,3 +143,9 @@ class Leader:
     """Something may be sendable that was not when `ready` last ran."""
     reads: ReadRounds = field(default_factory=ReadRounds)
     transfer: Transfer | None = None
+    departing: list[ReplicaId] = field(default_factory=list)
+    """Members of `peers` that the configuration in force leaves out; they are still to hear it."""
+    lease_until_us: int = 0
+    """Until then nobody else can lead (opt-in, see `reads`)."""
+    lease_void: bool = False
+    """A campaign was called for that overrides stickiness: no more leases in this term."""

@@ -34,12 +34,23 @@ class Timing(NamedTuple):
     eager_commit: bool = False
     """Tell followers of a new commit at once rather than with the next append or heartbeat."""
     lease_reads: bool = False
-    """Reserved: reads that trust clocks. Refused until there is an implementation."""
+    """Let reads trust clocks (see `raftlog.core.reads`). All replicas of a group must agree: a
+    follower without it does not keep what a leader's lease relies on."""
+    clock_drift_ppm: int = 10_000
+    """By how much any clock may run fast or slow, in millionths; a lease is shorter for it."""
+
+    @property
+    def lease_us(self) -> int:
+        """How long after its beginning an answered round of reads keeps others from leading."""
+        drift = self.clock_drift_ppm
+        return self.election_min_us * (1_000_000 - drift) // (1_000_000 + drift)
 
     def validated(self) -> Timing:
         """Itself, or Misconfigured naming the setting that cannot work."""
-        if self.lease_reads:
-            raise Misconfigured("lease_reads is not available; leave it off to use ReadIndex")
+        if not 0 <= self.clock_drift_ppm < 1_000_000:
+            raise Misconfigured(
+                f"clock_drift_ppm must be from 0 to 999999, got {self.clock_drift_ppm}"
+            )
         if not 0 < self.heartbeat_us < self.election_min_us <= self.election_max_us:
             raise Misconfigured(
                 "raft times must satisfy 0 < heartbeat_us < election_min_us <= election_max_us, "

@@ -7,7 +7,6 @@ election timeout the leader goes on leading.
 
 from __future__ import annotations
 
-from raftlog.core.membership import voters_of
 from raftlog.core.progress import Progress
 from raftlog.core.replica import Replica
 from raftlog.core.roles import Leader, Transfer
@@ -24,7 +23,7 @@ def begin(replica: Replica, target: ReplicaId) -> None:
     if target == replica.me:
         leader.transfer = None
         return
-    if target not in voters_of(replica.membership.active):
+    if target not in replica.membership.active.voters:
         raise Misconfigured(f"group {replica.group}: {target} does not vote, so it cannot lead")
     leader.transfer = Transfer(target)
     advance(replica, leader, leader.peers[target])
@@ -37,6 +36,8 @@ def advance(replica: Replica, leader: Leader, progress: Progress) -> None:
         return
     if progress.match == replica.log.last_index:
         transfer.told = True
+        leader.lease_void = True
+        leader.lease_until_us = 0
         replica.send(progress.replica, TimeoutNow(replica.term))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from raftlog.core import heartbeats
+from raftlog.core import changes, heartbeats
 from raftlog.core.progress import Progress
 from raftlog.core.replica import Replica
 from raftlog.core.roles import Candidate, Follower, Leader
@@ -141,6 +141,21 @@ class NodeView:
     def configuration(self) -> Configuration:
         """The configuration in force."""
         return self._replica.membership.active
+
+    @property
+    def configuration_index(self) -> int:
+        """Index of the entry that holds it; 0 when the snapshot or the group's birth does."""
+        return self._replica.membership.index
+
+    def configuration_at(self, index: int) -> Configuration:
+        """The configuration in force at `index`, which is not below the snapshot."""
+        return self._replica.membership.at(index)
+
+    def caught_up(self, learner: ReplicaId) -> bool:
+        """Leader: `learner` has so much of the log that `change` would let it vote."""
+        replica = self._replica
+        progress = self.progress.get(learner)
+        return progress is not None and changes.caught_up(replica, progress)
 
     @property
     def progress(self) -> Mapping[ReplicaId, Progress]:

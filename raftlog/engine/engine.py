@@ -297,6 +297,8 @@ class Engine:
     # --- what a Ready means to the rest
 
     def _notify(self, group: Group, ready: Ready) -> None:
+        if ready.configuration is not None:
+            self.links.membership(group)
         state = ready.soft_state
         if state is not None and state.role is not Role.LEADER:
             # before the commit: it may be of entries that replaced what was proposed here

@@ -10,7 +10,7 @@ from typing import Protocol
 from raftlog.core import Node
 from raftlog.ready import SoftState
 from raftlog.storage import GroupLog
-from raftlog.types import Entry, EntryKind, SnapshotMeta
+from raftlog.types import Entry, EntryKind, ReplicaId, SnapshotMeta
 
 
 class Outcome(Enum):
@@ -121,12 +121,21 @@ class Group:
             self._mark(self)
         return entry
 
-    def read(self, on_done: Callable[[Outcome], None]) -> None:
-        """Confirm leadership by a round of heartbeats (ReadIndex), then call `on_done`."""
+    def change(self, voters: tuple[ReplicaId, ...], learners: tuple[ReplicaId, ...] = ()) -> Entry:
+        """Begin to make these the group's members; see `Node.change` for errors and the end."""
+        entry = self.node.change(voters, learners)
+        self.mark_dirty()
+        return entry
+
+    def read(self, on_done: Callable[[Outcome], None], now_us: int = 0) -> None:
+        """Confirm leadership by a round of heartbeats (ReadIndex), then call `on_done`.
+
+        With `now_us`, and lease reads allowed by the timing, a lease may do instead.
+        """
         context = self._next_context
         self._next_context += 1
         self.reads[context] = on_done
-        self.node.read(context)
+        self.node.read(context, now_us)
         self._mark(self)
 
     def mark_dirty(self) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from raftlog.codec import encode
-from raftlog.core import Timing
+from raftlog.core import Timing, members_of
 from raftlog.engine import frames
 from raftlog.engine.group import Group
 from raftlog.engine.heartbeats import decode_heartbeat, decode_reply, encode_heartbeat, encode_reply
@@ -152,11 +152,20 @@ class Links:
             if state.role is Role.LEADER:
                 self._consider(peer, group)
 
+    def membership(self, group: Group) -> None:
+        """A group's configuration changed: cover whoever came, let go of whoever left."""
+        if group.node.role is not Role.LEADER:
+            return
+        for peer in self._peers.values():
+            if peer.replica not in members_of(group.node.configuration):
+                peer.stopped_leading(group)
+                group.node.cover(peer.replica, False)  # it is still to hear that it left
+            elif group.id not in peer.leads.terms:
+                self._consider(peer, group)
+
     def _consider(self, peer: Peer, group: Group) -> None:
         """Offer `group` for covering if the peer is a connected member of it."""
-        configuration = group.node.configuration
-        members = (*configuration.voters, *configuration.outgoing, *configuration.learners)
-        if peer.up and peer.replica in members:
+        if peer.up and peer.replica in members_of(group.node.configuration):
             peer.candidates[group.id] = group
 
     def forget(self, group: Group) -> None:

@@ -143,12 +143,18 @@ class Script:
 
     def do_read(self, name: str, context: str) -> None:
         """Ask for a linearizable read."""
-        self.world[name].read(int(context))
+        self.world[name].read(int(context), self.world.now)
         self.world.hosts[name].pump()
 
     def do_transfer(self, name: str, target: str) -> None:
         """Hand leadership over."""
         self.world[name].transfer(rid(target))
+        self.world.hosts[name].pump()
+
+    def do_change(self, name: str, voters: str, learners: str = "") -> None:
+        """Make these the members."""
+        lists = (tuple(rid(item) for item in names) for names in (voters, learners))
+        self.world[name].change(*lists)
         self.world.hosts[name].pump()
 
     def do_compact(self, name: str, index: str) -> None:

@@ -90,10 +90,11 @@ class TestReads:
 
     def test_joint_configuration_needs_both_halves(self) -> None:
         world = World()
-        halves = Configuration((rid("A"), rid("B"), rid("C")), (rid("A"), rid("D"), rid("E")))
+        old = Configuration((rid("A"), rid("B"), rid("C")), (), (rid("D"), rid("E")))
         for name in "ABCDE":
-            world.add(name, halves)
+            world.add(name, old)
         world.elect("A")
+        world["A"].change((rid("A"), rid("D"), rid("E")))
         world["A"].read(1)
         world.hosts["A"].pump()
         world.inject("B", "A", HeartbeatReply(1, 1, 1))

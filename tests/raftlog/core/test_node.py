@@ -344,7 +344,7 @@ class TestSnapshotsOfTheLeader:
         {"election_min_us": 50_000},
         {"election_max_us": 1},
         {"max_append_bytes": 0},
-        {"lease_reads": True},
+        {"clock_drift_ppm": 1_000_000},
     ],
 )
 def test_impossible_timing_is_refused(wrong: dict[str, int]) -> None:

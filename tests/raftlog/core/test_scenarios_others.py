@@ -17,7 +17,7 @@ from raftlog.messages import (
 )
 from raftlog.types import Configuration, HardState, LogPosition, Role, SnapshotMeta
 
-from .harness import MS, World, follower, said, voters
+from .harness import MS, TIMING, World, follower, said, voters
 from .values import chain, entry, rid
 
 
@@ -66,15 +66,53 @@ class Test6Votes:
             world.inject("B", "A", VoteReply(1, True, False))
         assert world["A"].role == Role.CANDIDATE
 
-    def test_stranger_neither_votes_nor_is_voted_for(self) -> None:
+    def test_votes_of_strangers_do_not_count(self) -> None:
         world = follower([])
         world["A"].campaign(world.now)
         world.hosts["A"].pump()
         for name in "XYZ":
             world.inject(name, "A", VoteReply(1, True, True))
-            world.inject(name, "A", VoteRequest(9, 9, 9, False))
         assert world["A"].role is Role.PRE_CANDIDATE
-        assert world["A"].term == 0
+
+    def test_who_was_removed_disturbs_nobody(self) -> None:
+        """It does not know: its last configuration entry is the one before the last."""
+        world = voters()
+        world.elect("A")
+        world.cut("AC")
+        world["A"].change((rid("A"), rid("B")))
+        world.settle()
+        assert world["B"].configuration == Configuration((rid("A"), rid("B")))
+        world.heal()
+        world.advance(3 * TIMING.election_max_us)
+        world["C"].campaign(world.now)
+        world.settle()
+        assert (world["A"].role, world["A"].term, world["B"].term) == (Role.LEADER, 1, 1)
+
+    def test_whose_configuration_is_behind_still_votes_for_a_new_voter(self) -> None:
+        """C has never heard of D, and D needs its vote: refusing would be the end of the group."""
+        world = World()
+        for name in "ABC":
+            world.add(name, Configuration((rid("A"), rid("B"), rid("C"))))
+        world.elect("A")
+        world.add("D", world["A"].configuration)
+        world.isolate("C")
+        for members in (((rid("A"), rid("B"), rid("C")), (rid("D"),)), (map(rid, "ABCD"), ())):
+            world["A"].change(tuple(members[0]), tuple(members[1]))
+            world.advance(100 * MS)
+        assert world["D"].configuration == Configuration(tuple(map(rid, "ABCD")))
+        world.crash("B")
+        world.hosts["A"].slow = True
+        world.propose("A", b"x")
+        world.deliver("A", "D")
+        world.crash("A")  # now the longest log is D's: only D can win, with A and C
+        world.hosts["A"].slow = False
+        world.restart("A")
+        world.heal()
+        world.now += TIMING.election_max_us
+        world["D"].campaign(world.now)
+        world.advance(100 * MS)
+        assert world["D"].role is Role.LEADER
+        assert world["C"].configuration == world["D"].configuration
 
 
 class Test11PreVoteDeadlock:

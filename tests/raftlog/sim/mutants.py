@@ -151,7 +151,7 @@ def counts_votes_of_other_terms(patch: MonkeyPatch) -> None:
 def reads_without_a_quorum(patch: MonkeyPatch) -> None:
     """A leader serves reads on its own word."""
 
-    def ask(replica: Any, context: int) -> None:
+    def ask(replica: Any, context: int, now_us: int) -> None:
         leads = type(replica.state) is Leader
         replica.reads.append(ReadState(context, replica.log.commit if leads else -1))
 
