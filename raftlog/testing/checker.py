@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Protocol
 
+from raftlog.core import decode_configuration
 from raftlog.core.node import Node
 from raftlog.messages import Message
 from raftlog.ready import Ready
@@ -17,7 +18,7 @@ from raftlog.testing.history import History, Violation
 from raftlog.testing.machine import Machine
 from raftlog.testing.promises import Promises
 from raftlog.testing.store import Image, Store
-from raftlog.types import ReplicaId, Role
+from raftlog.types import Configuration, EntryKind, ReplicaId, Role
 
 
 class Subject(Protocol):
@@ -34,7 +35,15 @@ class Subject(Protocol):
 class Seen:
     """What the checker last saw of an incarnation."""
 
-    __slots__ = ("checked", "commit", "matches", "role", "term")
+    __slots__ = (
+        "check_configuration",
+        "checked",
+        "commit",
+        "configuration",
+        "matches",
+        "role",
+        "term",
+    )
 
     def __init__(self) -> None:
         self.role = Role.FOLLOWER
@@ -43,6 +52,10 @@ class Seen:
         self.checked = 0
         """Committed entries up to here were compared with the history."""
         self.matches: dict[ReplicaId, int] = {}
+        self.configuration = Configuration(())
+        """In force before the present input, whose commit may bring the next one."""
+        self.check_configuration = True
+        """The log's configurations may have changed since they were last compared."""
 
 
 class Checker:
@@ -63,11 +76,13 @@ class Checker:
         self.promises.restarted(subject.id, subject.store.visible.hard_state)
         subject.seen = seen = Seen()
         seen.commit = seen.checked = subject.store.visible.meta.position.index
+        seen.configuration = subject.node.configuration
 
     def observed(self, subject: Subject) -> None:
         """The core has just taken one input."""
         node, seen = subject.node, subject.seen
         term, role, commit = node.term, node.role, node.commit
+        led = role is Role.LEADER or (seen.role is Role.LEADER and term == seen.term)
         if term != seen.term or role is not seen.role:
             self._changed(subject, term, role)
         if commit != seen.commit:
@@ -77,8 +92,9 @@ class Checker:
                     f"n{subject.id.node} goes from {seen.commit} back to {commit}",
                 )
             if commit > self.history.commit:
-                self._commits(subject, commit)
+                self._commits(subject, commit, led)
             seen.commit = commit
+        seen.configuration = node.configuration
         if role is Role.LEADER:
             self._matches(subject)
 
@@ -86,8 +102,10 @@ class Checker:
         """A Ready is about to be carried out."""
         visible = subject.store.visible
         if ready.truncate_from:
+            subject.seen.check_configuration = True
             self._truncates(subject, ready, visible)
         if ready.entries:
+            self._changes(subject, ready)
             before = ready.entries[0].index - 1
             install = ready.snapshot
             if install is not None and install.done and install.meta.position.index == before:
@@ -142,6 +160,21 @@ class Checker:
                 f" the log ends at {visible.last().offset}",
             )
 
+        if subject.seen.check_configuration:
+            self._obeys_its_log(subject)
+
+    def _obeys_its_log(self, subject: Subject) -> None:
+        """The configuration in force is the newest in the log, committed or not."""
+        subject.seen.check_configuration = False
+        visible = subject.store.visible
+        logged = visible.configurations()
+        newest = logged[-1][1] if logged else visible.meta.configuration
+        if subject.node.configuration != newest:
+            raise Violation(
+                "the newest configuration is in force",
+                f"n{subject.id.node} obeys {subject.node.configuration}, its log says {newest}",
+            )
+
     def applied(self, subject: Subject) -> None:
         """The machine has moved."""
         machine = subject.machine
@@ -172,7 +205,8 @@ class Checker:
 
     def _chosen(self, subject: Subject, term: int) -> None:
         """A quorum of every active configuration has voted, each for itself and durably."""
-        configuration, me = subject.node.configuration, subject.id
+        me = subject.id
+        configuration = subject.seen.configuration
         own = subject.store.durable.hard_state == (term, me)
         for voters in (configuration.voters, configuration.outgoing):
             given = [v for v in voters if (own if v == me else self.promises.has_vote(me, v, term))]
@@ -200,19 +234,23 @@ class Checker:
                 f" {commit}, committed was {self.history.committed[commit]}",
             )
 
-    def _commits(self, subject: Subject, commit: int) -> None:
-        """A replica calls committed what none did before: it must be a leader with a quorum."""
+    def _commits(self, subject: Subject, commit: int, led: bool) -> None:
+        """A replica calls committed what none did before: it must be a leader with a quorum.
+
+        `led`: it was one until now, though the commit of its own removal may have ended that.
+        """
         node, visible = subject.node, subject.store.visible
         term = visible.term_at(commit)
         who = f"n{subject.id.node}"
-        if node.role is not Role.LEADER:
+        if not led:
             raise Violation("only a leader commits", f"{who} commits {commit}, it is {node.role!r}")
         if term != node.term:
             raise Violation(
                 "a leader counts only entries of its own term",
                 f"{who} commits {commit}/{term} in term {node.term} (Raft paper, figure 8)",
             )
-        for voters in (node.configuration.voters, node.configuration.outgoing):
+        configuration = subject.seen.configuration
+        for voters in (configuration.voters, configuration.outgoing):
             holders = [v for v in voters if self._holds(v, commit, term)]
             if voters and len(holders) <= len(voters) // 2:
                 raise Violation(
@@ -225,6 +263,32 @@ class Checker:
         if visible.term_at(first) != term:
             self.probes["older terms committed by a new leader"] += 1
         self.history.commits(node.term, visible.read(first, commit + 1, 1 << 40))
+
+    def _changes(self, subject: Subject, ready: Ready) -> None:
+        """A leader's change is joint, and starts only when the one before is committed."""
+        node, visible = subject.node, subject.store.visible
+        known = [(visible.meta.position.index, visible.meta.configuration)]
+        known += visible.configurations()
+        for entry in ready.entries:
+            if entry.kind != EntryKind.CONFIG:
+                continue
+            subject.seen.check_configuration = True
+            before, old = known[-1]
+            new = decode_configuration(entry.payload)
+            known.append((entry.index, new))
+            if node.role is not Role.LEADER:
+                continue
+            self.probes["joint configuration" if new.outgoing else "simple configuration"] += 1
+            if before > node.commit or node.term_of(node.commit) != node.term:
+                raise Violation(
+                    "one uncommitted configuration at a time",
+                    f"n{subject.id.node} appends one at {entry.index}, there is one at {before},"
+                    f" committed is {node.commit}/{node.term_of(node.commit)} in term {node.term}",
+                )
+            wanted = old.voters if set(old.voters) != set(new.voters) else ()
+            ends = not new.outgoing and new.voters == old.voters
+            if not ends if old.outgoing else new.outgoing != wanted:
+                raise Violation("voters change jointly", f"n{subject.id.node}: {old} to {new}")
 
     def _holds(self, replica: ReplicaId, index: int, term: int) -> bool:
         durable = self.stores[replica].durable

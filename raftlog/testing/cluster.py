@@ -11,6 +11,7 @@ from collections import Counter
 from dataclasses import dataclass
 from random import Random
 
+from raftlog.core import members_of
 from raftlog.testing.checker import Checker
 from raftlog.testing.history import Violation
 from raftlog.testing.nemesis import Nemesis
@@ -53,8 +54,9 @@ class SimCluster:
         self.network: VirtualNetwork[Packet] = VirtualNetwork(
             self.reactor, Random(f"network/{options.seed}"), options.quality
         )
-        ids = tuple(ReplicaId(n, n.to_bytes(16, "big")) for n in range(1, options.nodes + 1))
-        birth = SnapshotMeta(ZERO_POSITION, Configuration(ids))
+        everyone = range(1, options.nodes + options.spares + 1)
+        ids = tuple(ReplicaId(n, n.to_bytes(16, "big")) for n in everyone)
+        birth = SnapshotMeta(ZERO_POSITION, Configuration(ids[: options.nodes]))
         self.by_node = {replica.node: replica for replica in ids}
         self.checker = Checker()
         stores = self.checker.stores
@@ -125,8 +127,7 @@ class SimCluster:
         self.reactor.run_until(self.options.fault_phase_us)
         self._heal()
         self._converge()
-        final = next(iter(self.replicas.values())).machine.operations
-        self.ledger.judge(final)
+        self.ledger.judge(self._members()[0].machine.operations)
         return Result(
             self.options.seed,
             self.reactor.events,
@@ -159,10 +160,17 @@ class SimCluster:
 
     def _agreed(self) -> bool:
         commit = self.checker.history.commit
-        return all(
-            r.alive and r.machine.applied == commit == r.node.last_index
-            for r in self.replicas.values()
+        members = self._members()
+        return bool(members) and all(
+            r.alive and r.machine.applied == commit == r.node.last_index for r in members
         )
+
+    def _members(self) -> list[Replica]:
+        """Those that the leader's configuration names; empty without a leader."""
+        leader = self.leader()
+        if leader is None:
+            return []
+        return [self.replicas[member] for member in members_of(leader.node.configuration)]
 
     def _state(self) -> str:
         """Who is where, for a cluster that got stuck."""

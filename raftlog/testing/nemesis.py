@@ -11,6 +11,7 @@ from random import Random
 from typing import Protocol
 
 from raftlog.testing.network import LinkQuality
+from raftlog.testing.operator import Operator
 from raftlog.testing.options import Options
 from raftlog.testing.replica import Replica
 from raftlog.testing.world import World
@@ -24,7 +25,7 @@ WEATHERS = (
 """A storm; packets so late that terms have passed meanwhile; a link that loses every other."""
 
 
-NEED_TWO = ("partition", "one_way", "transfer")
+NEED_TWO = ("partition", "one_way", "transfer", "flapping")
 
 
 class Patient(World, Protocol):
@@ -53,6 +54,7 @@ class Nemesis:
         self._random = random
         self._over = False
         self._slow: dict[int, int] = {}
+        self._operator = Operator(cluster, random)
         alone = cluster.options.nodes == 1
         self._faults: dict[str, Callable[[], None]] = {
             name: getattr(self, f"_{name}")
@@ -76,6 +78,7 @@ class Nemesis:
     def finish(self) -> None:
         """Undo everything: mend, resume, restart. No fault happens afterwards."""
         self._over = True
+        self._operator.stop()
         cluster = self._cluster
         self._slow.clear()
         cluster.network.set_quality(LinkQuality())
@@ -182,6 +185,25 @@ class Nemesis:
             self._cluster.network.isolate(one, nodes[middle : len(nodes) - 1])
         self._mend_later()
 
+    def _flapping(self) -> None:
+        """A link that goes and comes, faster than an election timeout."""
+        one, other = self._random.sample(list(self._cluster.by_node), 2)
+        network = self._cluster.network
+
+        def flap(left: int) -> None:
+            if left % 2:
+                network.cut(one, other)
+                network.cut(other, one)
+            else:
+                network.heal()
+            if left:
+                self._after(5_000 + self._duration(150_000), lambda: flap(left - 1))
+
+        flap(2 * self._random.randint(1, 10) + 1)
+
+    def _membership(self) -> None:
+        self._operator.begin()
+
     def _mend_later(self) -> None:
         self._after(self._duration(3_000_000), self._cluster.network.heal)
 
@@ -208,8 +230,9 @@ class Nemesis:
     def _transfer(self) -> None:
         leader = self._cluster.leader()
         if leader is not None and not leader.process.paused:
-            others = [i for i in self._cluster.replicas if i != leader.id]
-            leader.transfer(self._random.choice(others))
+            others = [i for i in leader.node.configuration.voters if i != leader.id]
+            if others:
+                leader.transfer(self._random.choice(others))
 
     def _campaign(self) -> None:
         replica = self._someone()

@@ -26,6 +26,8 @@ FAULTS = (
     "transfer",
     "snapshot",
     "campaign",
+    "flapping",
+    "membership",
 )
 """Every kind of fault the nemesis knows."""
 
@@ -41,6 +43,9 @@ class Options:
 
     seed: int
     nodes: int = 3
+    """Founding voters."""
+    spares: int = 0
+    """Replicas that no one has made members yet."""
     fault_phase_us: int = 10 * SECOND_US
     """How long the nemesis is at work; healing and convergence follow."""
     converge_within_us: int = 10 * SECOND_US
@@ -84,9 +89,11 @@ class Options:
         size = Random(f"size/{seed}")
         if size.random() < 0.1:
             nodes = size.choice((1, 2, 4))  # where quorums are strange
+        drift_ppm = random.choice((0, 200, 50_000))
         return Options(
             seed=seed,
             nodes=nodes,
+            spares=2 if "membership" in chosen else 0,
             fault_phase_us=int(seconds * SECOND_US),
             faults=tuple(fault for fault in FAULTS + DISK_FAULTS if fault in chosen),
             fault_every_us=random.choice((150_000, 400_000, 1_000_000)),
@@ -100,13 +107,15 @@ class Options:
                 max_append_bytes=random.choice((32, 1024, 1 << 20)),
                 max_uncommitted_bytes=random.choice((64, 1 << 20)),
                 eager_commit=random.random() < 0.5,
+                lease_reads=size.random() < 0.3,
+                clock_drift_ppm=max(drift_ppm, 100),
             ),
             pass_us=random.choice((0, 0, 200, 2_000)),
             wire=random.random() < 0.15,
             write_first=random.random() < 0.5,
             snapshot_every=random.choice((0, 7, 60, 300)),
             chunk_bytes=random.choice((64, 1024, 1 << 20)),
-            drift_ppm=random.choice((0, 200, 50_000)),
+            drift_ppm=drift_ppm,
             sync_min_us=100,
             sync_max_us=random.choice((400, 5_000, 30_000)),
             disk=disk,

@@ -140,7 +140,7 @@ class Replica:
         """Read the list's length through ReadIndex; False when this replica refuses."""
         self._context += 1
         try:
-            self.node.read(self._context)
+            self.node.read(self._context, self.process.now_us())
         except (NotLeader, Overloaded):
             return False
         self._trace("read", self._context)
@@ -155,6 +155,12 @@ class Replica:
             self.node.transfer(target)
         except NotLeader:
             return
+        self._after_input()
+
+    def change(self, voters: tuple[ReplicaId, ...], learners: tuple[ReplicaId, ...]) -> None:
+        """Ask the leader to change the members; raises what the core raises."""
+        self.node.change(voters, learners)
+        self._trace("change", *voters, "|", *learners)
         self._after_input()
 
     def campaign(self) -> None:
