@@ -110,6 +110,11 @@ class History:
     def check_committed(self, node: int, entries: Sequence[Entry]) -> None:
         """What a replica calls committed is what was committed (Raft: state machine safety)."""
         committed = self.committed
+        if entries and entries[-1].index >= len(committed):
+            raise Violation(
+                "only what is committed is applied",
+                f"n{node} takes {entries[-1].index} for committed, {self.commit} is the last",
+            )
         for entry in entries:
             known = committed[entry.index]
             if known.term != entry.term or known.checksum != crc32(entry.payload):

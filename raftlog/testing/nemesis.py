@@ -176,6 +176,18 @@ class Nemesis:
             self._cluster.network.isolate(leader.id.node, list(self._cluster.by_node))
             self._mend_later()
 
+    def _coup(self) -> None:
+        """All but the leader start anew, and elect another behind its back."""
+        leader = self._cluster.leader()
+        if leader is None:
+            return
+        self._isolate_leader()
+        for replica in self._cluster.replicas.values():
+            if replica is not leader and replica.alive:
+                self._cluster.stop(replica)
+                self._cluster.restart(replica)
+        self._after(5_000 + self._duration(50_000), self._campaign)
+
     def _bridge(self) -> None:
         """Only one node sees both halves (a majority ring's smallest form)."""
         nodes = list(self._cluster.by_node)
@@ -233,6 +245,8 @@ class Nemesis:
             others = [i for i in leader.node.configuration.voters if i != leader.id]
             if others:
                 leader.transfer(self._random.choice(others))
+            if self._random.random() < 0.3:
+                self._after(self._duration(20_000), self._isolate_leader)
 
     def _campaign(self) -> None:
         replica = self._someone()

@@ -26,6 +26,7 @@ FAULTS = (
     "transfer",
     "snapshot",
     "campaign",
+    "coup",
     "flapping",
     "membership",
 )

@@ -215,6 +215,8 @@ class WalStore:
         """Open everything again and compare what it holds with what it must hold."""
         with _disk_errors_are_final():
             wal, recovered = self._open_wal()
+            if GROUP not in recovered.groups:
+                raise Violation("what was durable is recovered", "found no trace of the group")
             group = recovered.groups[GROUP]
             log = SegmentLog.open(
                 self.disk, FILES, group.checkpoint, group.trusted, segment_bytes=SEGMENT_BYTES

@@ -3,67 +3,42 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import pytest
 
 from raftlog.testing.__main__ import main
-from raftlog.testing.network import LinkQuality
 from raftlog.testing.options import Options
 from raftlog.testing.runner import Failure, run_many, run_seed
-from tests.raftlog.sim.mutants import (
-    CATCHES,
-    STORAGE_CATCHES,
-    Mutant,
-    acks_before_durable,
-    answers_clients_before_commit,
-    believes_old_acks,
-    counts_votes_of_other_terms,
-    reads_without_a_quorum,
-)
+from tests.raftlog.sim.mutants import MUTANTS, Mutant
+from tests.raftlog.sim.mutants.hosts import answers_clients_before_commit
+from tests.raftlog.sim.mutants.logs import acks_before_durable
 
 SEEDS = range(1, 121)
 
-STALE_READS = {"faults": ("pause", "isolate_leader"), "read_share": 0.6, "fault_every_us": 300_000}
-"""Leaders of the past, and clients that ask them."""
 
-LATE_PACKETS = {
-    "faults": ("isolate_leader", "transfer", "campaign"),
-    "fault_every_us": 200_000,
-    "quality": LinkQuality(100, 10_000, duplicate=0.1, slow=0.1, slow_factor=200),
-}
-"""Answers that arrive when their term is long over."""
-
-CIRCUMSTANCES: dict[Mutant, dict[str, Any]] = {
-    believes_old_acks: LATE_PACKETS,
-    counts_votes_of_other_terms: LATE_PACKETS,
-    reads_without_a_quorum: STALE_READS,
-}
-"""What brings a mutant to light soon; most seeds have something else in mind."""
-
-
-def first_failure(overrides: dict[str, Any], disk: str = "model") -> Failure | None:
+def first_failure(mutant: Mutant) -> Failure | None:
+    overrides = dict(mutant.circumstances)
+    leases = overrides.pop("lease_reads", None)
     for seed in SEEDS:
-        outcome = run_seed(replace(Options.draw(seed, disk=disk), **overrides))
+        options = replace(Options.draw(seed, disk=mutant.disk), **overrides)
+        if leases is not None:
+            options = replace(options, timing=options.timing._replace(lease_reads=leases))
+        outcome = run_seed(options)
         if isinstance(outcome, Failure):
             return outcome
     return None
 
 
-@pytest.mark.parametrize("mutant", CATCHES, ids=lambda mutant: mutant.__name__)
+@pytest.mark.parametrize("mutant", MUTANTS.values(), ids=lambda mutant: mutant.name)
 def test_mutant_is_caught(mutant: Mutant, monkeypatch: pytest.MonkeyPatch) -> None:
-    mutant(monkeypatch)
-    failure = first_failure(CIRCUMSTANCES.get(mutant, {}))
-    assert failure is not None, f"{mutant.__name__} survived"
-    assert failure.invariant in CATCHES[mutant], failure.report
+    mutant.patch(monkeypatch)
+    failure = first_failure(mutant)
+    assert failure is not None, f"{mutant.name} survived"
+    assert failure.invariant in mutant.catches, failure.report
 
 
-@pytest.mark.parametrize("mutant", STORAGE_CATCHES, ids=lambda mutant: mutant.__name__)
-def test_storage_mutant_is_caught(mutant: Mutant, monkeypatch: pytest.MonkeyPatch) -> None:
-    mutant(monkeypatch)
-    failure = first_failure({}, disk="wal")
-    assert failure is not None, f"{mutant.__name__} survived"
-    assert failure.invariant in STORAGE_CATCHES[mutant], failure.report
+def test_every_fault_of_the_suite_that_concerns_raft_has_a_mutant() -> None:
+    assert {mutant.fault for mutant in MUTANTS.values()} == {0, *range(1, 10), 16, 17, 18}
 
 
 def test_a_failure_tells_how_to_see_it_again(
