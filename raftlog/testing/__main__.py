@@ -8,6 +8,7 @@ import sys
 
 from raftlog.testing.cluster import SimCluster
 from raftlog.testing.options import Options
+from raftlog.testing.probes import SWEEP_SEEDS, missing
 from raftlog.testing.runner import Failure, Summary, failure, run_many
 
 
@@ -29,7 +30,18 @@ def main(arguments: list[str] | None = None) -> int:
         print(line)
     for failed in summary.failures:
         _complain(failed)
-    return 1 if summary.failures else 0
+    if summary.failures:
+        return 1
+    return _unreached(summary, given.disk)
+
+
+def _unreached(summary: Summary, disk: str) -> int:
+    """1 when so many seeds should have taken every rare path and did not."""
+    never = missing(summary.probes, disk=disk)
+    if not never or summary.seeds < SWEEP_SEEDS:
+        return 0
+    print(f"never reached in {summary.seeds} seeds: {', '.join(never)}", file=sys.stderr)
+    return 1
 
 
 def _run_one(options: Options, *, show_trace: bool) -> int:

@@ -139,8 +139,11 @@ class Replica:
     def read(self, done: Outcome) -> bool:
         """Read the list's length through ReadIndex; False when this replica refuses."""
         self._context += 1
+        now = self.process.now_us()
+        if now < self.node.lease_until_us:
+            self.world.checker.probes["read by lease"] += 1
         try:
-            self.node.read(self._context, self.process.now_us())
+            self.node.read(self._context, now)
         except (NotLeader, Overloaded):
             return False
         self._trace("read", self._context)
@@ -365,6 +368,8 @@ class Replica:
     def _receive_chunk(self, chunk: SnapshotInstall) -> tuple[SnapshotMeta, bytes] | None:
         """Keep a chunk; the whole snapshot once it is complete."""
         if chunk.cursor == 0:
+            if self._incoming[1]:
+                self.world.checker.probes["snapshot interrupted"] += 1
             self._incoming = (chunk.meta, bytearray())
         meta, data = self._incoming
         if meta != chunk.meta or len(data) != chunk.cursor:
@@ -373,7 +378,12 @@ class Replica:
                 f"n{self.id.node} has {len(data)} bytes, is given {chunk.cursor} of {chunk.meta}",
             )
         data += chunk.data
-        return (chunk.meta, bytes(data)) if chunk.done else None
+        if not chunk.done:
+            return None
+        self._incoming = (None, bytearray())
+        if self.store.visible.last_index > self.store.durable.last_index:
+            self.world.checker.probes["snapshot over unsynced entries"] += 1
+        return chunk.meta, bytes(data)
 
     @property
     def leads(self) -> bool:

@@ -215,6 +215,8 @@ class WalStore:
         """Open everything again and compare what it holds with what it must hold."""
         with _disk_errors_are_final():
             wal, recovered = self._open_wal()
+            if recovered.cut:
+                self._probes["torn tail"] += 1
             if GROUP not in recovered.groups:
                 raise Violation("what was durable is recovered", "found no trace of the group")
             group = recovered.groups[GROUP]
