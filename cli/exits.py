@@ -21,7 +21,10 @@ class ExitCode(IntEnum):
     TIMED_OUT = 4
     """Connected, but there was no answer in time: what was asked may or may not happen."""
     PRECONDITION = 5
-    """This machine is not as needed: a port is taken, a directory is formatted otherwise or lost."""
+    """This machine is not as needed: a port is taken, a directory is lost or formatted otherwise.
+
+    Starting again does not help before somebody has looked.
+    """
     INTERRUPTED = 130
     """Ctrl-C."""
 
