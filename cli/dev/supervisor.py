@@ -91,8 +91,8 @@ class Supervisor:
         Brokers that do not start are left out while the others are a majority of the voters.
         Raises CommandFailed when it does not come up, or when no broker is left.
         """
-        for broker, reason in sorted(self._down.items()):
-            self._say(f"broker {broker} is not started: {reason}")
+        for number, reason in sorted(self._down.items()):
+            self._say(f"broker {number} is not started: {reason}")
         self._need_majority()
         if self._failure is not None:
             raise self._failure
