@@ -13,7 +13,8 @@ class ExitCode(IntEnum):
 
     OK = 0
     FAILED = 1
-    """The cluster answered, and the answer is a failure; or some of the work failed."""
+    """The cluster answered, and the answer is a failure or not a healthy cluster; or some of the
+    work failed."""
     USAGE = 2
     """The arguments make no sense; nothing was tried."""
     UNREACHABLE = 3
