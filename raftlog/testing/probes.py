@@ -36,8 +36,12 @@ EXPECTED = (
 
 EXPECTED_ON_DISK = (
     "cut below the checkpoint",
+    "ended for lack of space",
+    "entries not taken: disk full",
     "log part recycled",
+    "no spare for lack of space",
     "process killed, page cache kept",
+    "refused: disk full",
     "rounds lost in a crash",
     "snapshot over a log that reaches it",
     "torn tail",
