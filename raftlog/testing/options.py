@@ -124,6 +124,8 @@ class Options:
             sync_min_us=100,
             sync_max_us=random.choice((400, 5_000, 30_000)),
             disk=disk,
+            # rounds that span sectors and pages are torn in more ways
+            payload_bytes=size.choice((16, 16, 16, 2000)) if disk == "wal" else 16,
         )
 
 
