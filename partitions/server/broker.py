@@ -24,7 +24,6 @@ from metadata.quorum.rpc import Rpc
 from metadata.quorum.spread import LeaderSpread
 from metadata.records import Listener
 from partitions.replicas.manager import PREFERRED_DELAY_US, ReplicaManager, ReplicaSettings
-from partitions.replicas.replica import PartitionReplica
 from partitions.server.services import BrokerServices
 from raftlog.core import Timing
 from raftlog.disk.properties import Properties
@@ -222,27 +221,25 @@ class Broker:
     def _recover(self, recovered: Recovered) -> None:
         """Open every group at its checkpoint, replay the write-ahead log, then run them."""
         self.manager.prepare()
-        partitions: dict[int, PartitionReplica] = {}
-        for group, known in sorted(recovered.groups.items()):
-            if group != METADATA_GROUP:
-                partitions[group] = self.manager.open(group, known, self.metadata.image)
+        partitions = self.manager.open(recovered.groups, self.metadata.image)
         logs: dict[int, GroupLog] = {g: replica.log for g, replica in partitions.items()}
         if self._voter is not None:
             logs[METADATA_GROUP] = self._voter.log
-        opened = {group: logs[group].last() for group in recovered.groups}
+        opened = {group: logs[group].last() for group in recovered.groups if group in logs}
 
         def deliver(group: int, entries: list[Entry]) -> None:
-            logs[group].append(entries)
-            if group != METADATA_GROUP:
-                partitions[group].appended(entries)
+            if group == METADATA_GROUP:
+                logs[group].append(entries)
+            else:
+                self.manager.replay(group, partitions[group], entries)
 
         for group in recovered.replay(opened, deliver):
-            self._wal.stage_reset(group, logs[group].snapshot())
-        self.manager.remove_orphans(partitions)
+            if group not in self.manager.offline:
+                self._wal.stage_reset(group, logs[group].snapshot())
+        self.manager.remove_orphans(recovered.groups)
         if self._voter is not None:
             self._start_metadata(recovered, self._voter)
-        for group, replica in partitions.items():
-            self.manager.start(group, replica, recovered.groups[group])
+        self.manager.start(partitions, recovered.groups)
 
     def _start_metadata(self, recovered: Recovered, voter: MetadataApplication) -> None:
         known = recovered.groups.get(METADATA_GROUP)
@@ -256,6 +253,7 @@ class Broker:
             mark.sync()
             mark.close()
             self._fs.sync_directory("")
+        voter.on_offline = self._metadata_offline
         hard_state = NO_HARD_STATE if known is None else known.hard_state
         group = voter.start(self.engine, METADATA_GROUP, hard_state)
         if known is not None and known.checkpoint is not None:
@@ -326,6 +324,9 @@ class Broker:
 
     def _disk_failed(self, error: DiskFailed) -> None:
         self._fail(f"a disk write failed, this broker cannot keep its promises: {error}")
+
+    def _metadata_offline(self, reason: str) -> None:
+        self._fail(f"this broker's copy of the metadata cannot be trusted: {reason}")
 
     def drain(self, done: Callable[[], None]) -> None:
         """Hand every leadership to a follower that is up to date, once; then `done`.

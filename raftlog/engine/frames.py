@@ -18,6 +18,8 @@ HEARTBEAT = 64
 HEARTBEAT_REPLY = 65
 APP = 66
 """Opaque to raftlog: the embedding application's own traffic."""
+OFFLINE = 67
+"""The sender's groups that are out of service, see `heartbeats.encode_offline`."""
 
 _HEAD = Struct(">IBB")
 _FIRST_OWN_TYPE = 64
@@ -35,7 +37,7 @@ def kind(frame: memoryview) -> int:
     type_ = frame[1]
     if type_ < _FIRST_OWN_TYPE:
         return RAFT
-    if frame[0] != VERSION or type_ > APP:
+    if frame[0] != VERSION or type_ > OFFLINE:
         raise PeerFault(f"frame of version {frame[0]} and type {type_}; this node knows neither")
     return type_
 

@@ -46,6 +46,7 @@ class Recorder:
         self.payloads: list[bytes] = []
         self.states: list[SoftState] = []
         self.installed = 0
+        self.offline_reason = ""
         self.group: Group
         self._adopt(log.snapshot(), log.snapshot_bytes())
 
@@ -74,6 +75,9 @@ class Recorder:
 
     def truncated(self, first: int) -> None:
         assert first > self.applied, "a committed entry was cut"
+
+    def offline(self, reason: str) -> None:
+        self.offline_reason = reason
 
     def read_snapshot(self, cursor: int, max_bytes: int) -> tuple[SnapshotMeta, bytes, bool]:
         data = self.log.snapshot_bytes()

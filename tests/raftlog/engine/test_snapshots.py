@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from raftlog.engine import engine as engine_module
+from raftlog.engine import installs
 from raftlog.testing.disk import PowerCut
 from raftlog.types import EntryKind
 from tests.raftlog.engine.rig import Node, Rig
@@ -37,7 +37,7 @@ def left_behind(rig: Rig, writer: Writer) -> Node:
 
 @pytest.fixture(autouse=True)
 def _small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine_module, "SNAPSHOT_CHUNK_BYTES", 200)
+    monkeypatch.setattr(installs, "SNAPSHOT_CHUNK_BYTES", 200)
 
 
 @pytest.mark.parametrize("seed", range(4))
