@@ -137,7 +137,13 @@ class Node:
         wal, recovered = Wal.open(self.disk, "wal", part_bytes=1 << 16, random=process.random)
         self.engine = Engine(self.id, process, wal, self, self.rig.timing, self.failures.append)
         self.apps = {}
-        logs = {group: self._open(group, recovered, wal) for group in self.rig.group_ids}
+        logs = {
+            group: self._open(group, recovered, wal)
+            for group in self.rig.group_ids
+            if group not in recovered.groups or not recovered.groups[group].offline
+        }
+        for group in set(self.rig.group_ids) - set(logs):
+            self.engine.add_offline(group, recovered.groups[group].offline)
         opened = {g: log.last() for g, log in logs.items() if g in recovered.groups}
         for group in recovered.replay(opened, lambda g, entries: logs[g].append(entries)):
             wal.stage_reset(group, logs[group].snapshot())
@@ -227,6 +233,7 @@ class Rig:
             node
             for node in self.nodes
             if node.process is not None
+            and group in node.engine.groups
             and node.group(group).node.role is Role.LEADER
             and node.group(group).node.confirmed
         ]
