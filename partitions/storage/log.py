@@ -162,9 +162,9 @@ class PartitionLog(SegmentedLog):
     ) -> Buffer:
         """Whole batches from the one that holds `offset`, all below `end_offset`.
 
-        At most `max_bytes`, but with `at_least_one` the first batch whatever its size; empty
-        at the end. One segment's bytes at a time. Raises OffsetOutOfRange; CorruptLog for a
-        batch that is not the one that was written.
+        At most `max_bytes` (and some 2,000 batches), but with `at_least_one` the first batch
+        whatever its size; empty at the end. One segment's bytes at a time. Raises
+        OffsetOutOfRange; CorruptLog for a batch that is not the one that was written.
         """
         if not self.log_start_offset <= offset <= self.end:
             raise OffsetOutOfRange(offset, self.log_start_offset, self.end)

@@ -16,6 +16,8 @@ from raftlog.types import Buffer
 
 _SKIP_BYTES = 8192
 """Read beyond the bytes asked for, when the first batch's position is only known roughly."""
+_BATCHES_MAX = 2048
+"""In one answer: each takes half a microsecond to check, and the loop waits meanwhile."""
 _FOREVER = 1 << 63
 _FIELDS = Struct(">qiibIxxi").unpack_from
 """Of a batch's header: base offset, length, leader epoch, magic, CRC, last offset delta."""
@@ -40,7 +42,8 @@ def read_batches(
 ) -> Buffer:
     """Whole batches of one segment, from the one that holds `offset`, to `end_offset` at most.
 
-    Every batch is checked: a consumer must not be given what was never written.
+    Every batch is checked: a consumer must not be given what was never written. At most
+    _BATCHES_MAX of them, however small they are.
     """
     segment = segment_at(segments, offset)
     if offset >= segment.end_offset:
@@ -83,7 +86,9 @@ def _extent(
     at, due, start, limit, size = 0, place.offset, -1, _FOREVER, len(data)
     epoch, until = _epoch_at(epochs, due)
     view = memoryview(data)
-    while at + HEADER_BYTES <= size:
+    for _ in range(_BATCHES_MAX):
+        if at + HEADER_BYTES > size:
+            break
         base, length, term, magic, crc, delta = _FIELDS(data, at)
         if base != due or magic != MAGIC or length < _LENGTH_MIN or delta < 0:
             raise segment.corrupt(place.position + at, f"this is not the batch of offset {due}")

@@ -12,7 +12,7 @@ from random import Random
 
 import pytest
 
-from partitions.records import parse_header
+from partitions.records import parse_header, split_batches
 from partitions.storage import PartitionLog, reading
 from partitions.storage.segment import Segment
 from raftlog.errors import CorruptLog
@@ -197,6 +197,18 @@ def test_what_no_checksum_covers_is_compared_with_what_is_known(part: slice) -> 
         model.log.read(batch.index, batch.index + 1, 0)
     with pytest.raises(CorruptLog, match=name):
         model.log.read_batches(batch.base, 10, batch.end)
+
+
+def test_an_answer_has_a_bounded_number_of_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reading, "_BATCHES_MAX", 3)
+    model = saved(1)
+    data = [entry for entry in model.entries if entry.kind is EntryKind.DATA]
+    sizes = {
+        len(split_batches(model.log.read_batches(entry.base, 1 << 20, model.last.offset)))
+        for entry in data
+    }
+    assert sizes == {1, 2, 3}
+    assert batches_as_written(model.log, model.entries, 1 << 20)
 
 
 def test_a_record_looked_up_by_time_comes_from_a_sound_batch() -> None:
