@@ -54,9 +54,13 @@ def broker_list(image: MetadataImage, listener: str) -> dict[int, Any]:
 
 
 def controller_node(services: Services, brokers: dict[int, Any]) -> int:
-    """Where admin requests go: any broker forwards them, so this one does if need be."""
-    for node in (services.controller_id(), services.node_id):
-        if node is not None and node in brokers:
+    """Where admin requests go. Any broker forwards them, so this one is named if a client of the
+    listener cannot reach the controller; NO_NODE if there is none to forward to."""
+    controller = services.controller_id()
+    if controller is None:
+        return NO_NODE
+    for node in (controller, services.node_id):
+        if node in brokers:
             return node
     return NO_NODE
 

@@ -117,8 +117,7 @@ class Broker:
             self._controller = self._make_controller(properties, self._voter)
             self._source = MetadataSource(reactor, self.rpc, self._voter)
         self.services = BrokerServices(
-            self.me.node,
-            properties.cluster_id,
+            properties,
             settings,
             reactor,
             self.metadata,

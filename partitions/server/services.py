@@ -35,6 +35,7 @@ from partitions.errors import ErrorCode
 from partitions.replicas.manager import ReplicaManager
 from partitions.replicas.replica import PartitionReplica
 from partitions.security import AllowAll, Authorizer
+from raftlog.disk.properties import Properties
 from raftlog.seams import Reactor
 from raftlog.types import ReplicaId
 
@@ -45,6 +46,7 @@ CALL_TIMEOUT_US = 30_000_000
 LEADERS_WAIT_US = 1_000_000
 LEADERS_POLL_US = 5_000
 WAITING_FOR_IDS_MAX = 10_000
+VOTERS = "controller.quorum.voters"
 
 
 class BrokerServices:
@@ -52,8 +54,7 @@ class BrokerServices:
 
     def __init__(
         self,
-        node_id: int,
-        cluster_id: str,
+        properties: Properties,
         settings: BrokerSettings,
         reactor: Reactor,
         app: ImageHolder,
@@ -62,8 +63,8 @@ class BrokerServices:
         spread: LeaderSpread,
         manager: ReplicaManager,
     ) -> None:
-        self.node_id = node_id
-        self.cluster_id = cluster_id
+        self.node_id = properties.node_id
+        self.cluster_id = properties.cluster_id
         self.settings = ApiSettings(
             auto_create_topics=settings.switch("auto.create.topics.enable"),
             fetch_max_bytes=settings.integer("fetch.max.bytes"),
@@ -73,12 +74,13 @@ class BrokerServices:
         self.authorizer: Authorizer = AllowAll()
         self.response_budget = ByteBudget(RESPONSE_BUDGET_BYTES)
         self.metadata_cache = MetadataCache()
-        self._static = settings.static
+        # The voters in force are those that the directory was formatted with.
+        self._static = {**settings.static, VOTERS: ",".join(map(str, properties.voters))}
         self._app = app
         self._client = client
         self._spread = spread
         self._manager = manager
-        self._producer_ids = ProducerIds(client, life, node_id)
+        self._producer_ids = ProducerIds(client, life, properties.node_id)
 
     @property
     def leaders_version(self) -> int:

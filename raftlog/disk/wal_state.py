@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import IntEnum
 from typing import Final, NamedTuple
 
 from raftlog.disk.wal_format import PART_HEADER_BYTES, salt_of
-from raftlog.seams import File
+from raftlog.seams import File, FileSystem
 from raftlog.storage import Checkpoint
 from raftlog.types import HardState
 
@@ -40,6 +41,7 @@ class Part:
         "name",
         "salt",
         "sequence",
+        "witnessed",
     )
 
     def __init__(self, name: str, file: File, sequence: int, epoch: int, first_round: int) -> None:
@@ -52,8 +54,11 @@ class Part:
         self.last_round = first_round - 1
         self.end = PART_HEADER_BYTES
         self.capacity = 0
-        """Bytes that exist on disk, so that overwriting them allocates nothing."""
+        """Bytes that exist on disk, so that overwriting them allocates nothing. At the start of
+        a part those of a spare, synced, which the header promises; else 0 until it grows."""
         self.directory_synced = True
+        self.witnessed = False
+        """The witness durably claims a round of this part (or was written by an earlier run)."""
         self.entries: dict[int, int] = {}
         """Group -> the last index it has here that is not cut off."""
 
@@ -110,6 +115,15 @@ class Mark:
 
 
 DROPPED: Final = -1
+
+
+def make_durable(fs: FileSystem, directory: str, parts: Sequence[Part]) -> None:
+    """Sync what was written to `parts`, and their names where that is not done. OSError."""
+    for part in parts:
+        part.file.sync()
+        if not part.directory_synced:
+            fs.sync_directory(directory)
+            part.directory_synced = True
 
 
 class RetirablePart(NamedTuple):

@@ -14,6 +14,7 @@ from raftlog.codec import decode, encode
 from raftlog.core.node import Node
 from raftlog.errors import NotLeader, Overloaded
 from raftlog.framing import PREFIX_BYTES
+from raftlog.messages import AppendRequest
 from raftlog.ready import Ready, SnapshotInstall, SnapshotWanted
 from raftlog.testing.checker import Seen
 from raftlog.testing.history import Violation
@@ -111,6 +112,9 @@ class Replica:
 
     def _packet(self, sender: int, packet: Packet) -> None:
         message = decode(packet)[1] if isinstance(packet, bytes) else packet
+        if isinstance(message, AppendRequest) and message.entries and self.store.full:
+            self.world.checker.probes["entries not taken: disk full"] += 1
+            return
         self._trace("recv", sender, message)
         self.node.receive(self.process.now_us(), self.world.by_node[sender], message)
         self._after_input()
@@ -125,7 +129,10 @@ class Replica:
         self._after_input()
 
     def write(self, payload: bytes, span: int, done: Outcome) -> bool:
-        """Propose; False when this replica refuses (it does not lead, or is overloaded)."""
+        """Propose; False when this replica refuses: not the leader, overloaded, or disk full."""
+        if self.store.full:
+            self.world.checker.probes["refused: disk full"] += 1
+            return False
         try:
             entry = self.node.propose(EntryKind.DATA, span, payload)
         except (NotLeader, Overloaded) as error:

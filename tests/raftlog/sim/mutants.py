@@ -6,7 +6,8 @@ here touches the source; the patch is undone when the test ends.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import errno
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from pytest import MonkeyPatch
@@ -21,7 +22,7 @@ from raftlog.messages import AppendReply, AppendRequest, Heartbeat
 from raftlog.ready import ReadState
 from raftlog.testing import replica as host
 from raftlog.testing.disk import VirtualFile
-from raftlog.types import HardState
+from raftlog.types import Buffer, HardState
 
 Mutant = Callable[[MonkeyPatch], None]
 
@@ -214,6 +215,20 @@ def tries_a_failed_sync_again(patch: MonkeyPatch) -> None:
     patch.setattr(VirtualFile, "sync", sync)
 
 
+def goes_on_on_a_full_disk(patch: MonkeyPatch) -> None:
+    """A write for which there was no space, or half of it, is taken for done."""
+    right = VirtualFile.pwrite
+
+    def pwrite(self: VirtualFile, buffers: Sequence[Buffer], offset: int) -> None:
+        try:
+            right(self, buffers, offset)
+        except OSError as error:
+            if error.errno != errno.ENOSPC:
+                raise
+
+    patch.setattr(VirtualFile, "pwrite", pwrite)
+
+
 def records_checkpoints_before_the_files_are_synced(patch: MonkeyPatch) -> None:
     """The write-ahead log lets go of entries that are in the page cache only."""
     patch.setattr(SegmentLog, "sync_job", lambda self: lambda: None)
@@ -222,6 +237,7 @@ def records_checkpoints_before_the_files_are_synced(patch: MonkeyPatch) -> None:
 STORAGE_CATCHES: dict[Mutant, set[str]] = {
     believes_a_disk_that_does_not_sync: {"what was durable is recovered", "CorruptLog"},
     tries_a_failed_sync_again: {"what was durable is recovered", "CorruptLog"},
+    goes_on_on_a_full_disk: {"what was durable is recovered", "CorruptLog"},
     records_checkpoints_before_the_files_are_synced: {"CorruptLog"},
 }
 """Mistakes that only the real disk code can make."""

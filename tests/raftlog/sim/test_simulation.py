@@ -32,6 +32,10 @@ REACHED = (
 REACHED_ON_DISK = (
     *REACHED,
     "log part recycled",
+    "refused: disk full",
+    "entries not taken: disk full",
+    "ended for lack of space",
+    "no spare for lack of space",
     "process killed, page cache kept",
     "rounds lost in a crash",
 )
