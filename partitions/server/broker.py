@@ -30,7 +30,7 @@ from raftlog.disk.properties import Properties
 from raftlog.disk.segment_log import SegmentLog
 from raftlog.disk.wal import Recovered, Wal
 from raftlog.engine import Engine, Group, Transport
-from raftlog.errors import CorruptLog, DiskFailed, Misconfigured
+from raftlog.errors import DiskFailed, Misconfigured
 from raftlog.ready import SoftState
 from raftlog.seams import FileSystem, Reactor
 from raftlog.storage import GroupLog
@@ -49,10 +49,6 @@ log = structlog.get_logger()
 
 WAL_DIRECTORY = "wal"
 METADATA_DIRECTORY = "metadata"
-VOTER_MARK = "voter"
-"""Made once the first round of a voter's write-ahead log is durable: from then on a missing log
-is a loss and not a beginning."""
-VOTER_MARK_TEXT = b"This directory has a vote in the metadata quorum; see wal/.\n"
 DRAIN_POLL_US = 20_000
 READY_POLL_US = 10_000
 INLINE_SYNC_BELOW_US = 500
@@ -86,7 +82,6 @@ class Broker:
         self._settings = settings
         self._reactor = reactor
         self._fail = fail
-        self._fs = fs
         self.on_peers_changed: Callable[[MetadataImage], None] = lambda image: None
         part_bytes = settings.integer("wal.part.bytes")
         self._wal, recovered = Wal.open(
@@ -204,12 +199,6 @@ class Broker:
 
     def _metadata_log(self, fs: FileSystem, recovered: Recovered) -> SegmentLog:
         known = recovered.groups.get(METADATA_GROUP)
-        if known is None and fs.exists(VOTER_MARK):
-            raise CorruptLog(
-                f"this directory has voted before, but its write-ahead log ({WAL_DIRECTORY}/) is "
-                "gone or empty: with it went promises that must not be broken. Restore the "
-                "files, or replace this voter by a directory with a new id"
-            )
         if known is not None and (known.checkpoint is not None or known.trusted):
             return SegmentLog.open(fs, METADATA_DIRECTORY, known.checkpoint, known.trusted)
         if fs.exists(METADATA_DIRECTORY):
@@ -246,12 +235,6 @@ class Broker:
             self._wal.stage_create(METADATA_GROUP, b"")
             self._wal.write_round()
             self._wal.sync_job()()
-        if not self._fs.exists(VOTER_MARK):
-            mark = self._fs.open(VOTER_MARK, create=True)
-            mark.pwrite([VOTER_MARK_TEXT], 0)
-            mark.sync()
-            mark.close()
-            self._fs.sync_directory("")
         voter.on_offline = self._metadata_offline
         hard_state = NO_HARD_STATE if known is None else known.hard_state
         group = voter.start(self.engine, METADATA_GROUP, hard_state)
