@@ -2,8 +2,8 @@
 
 Every leader named is in the same response's broker list, under the address of the listener
 that was asked. Brokers that are fenced are left out: a client could not use them. There is
-no set of in-sync replicas that drives anything here: `isr_nodes` shows the replicas on live
-brokers, `offline_replicas` the others.
+no set of in-sync replicas that drives anything here: `isr_nodes` shows the replicas in service
+on live brokers, `offline_replicas` the others.
 
 Encoded bodies are kept until the image or the leaders change, because every client of a
 cluster asks for the same ones.
@@ -122,21 +122,31 @@ class _View:
         )
 
     def _partition(self, number: int, partition: Partition) -> Any:
-        code, node, epoch = self._leader(partition)
         nodes = [replica.node for replica in partition.replicas]
+        offline = self._offline(partition)
+        code, node, epoch = self._leader(partition, offline)
         return _Part(
             error_code=code.value,
             partition_index=number,
             leader_id=node,
             leader_epoch=epoch,
             replica_nodes=nodes,
-            isr_nodes=[n for n in nodes if n in self._live],
-            offline_replicas=[n for n in nodes if n not in self._live],
+            isr_nodes=[n for n in nodes if n not in offline],
+            offline_replicas=[n for n in nodes if n in offline],
         )
 
-    def _leader(self, partition: Partition) -> tuple[ErrorCode, int, int]:
+    def _offline(self, partition: Partition) -> set[int]:
+        """Replicas that are out of service, or on brokers that are down."""
+        is_offline, group = self._services.is_offline, partition.group
+        return {
+            replica.node
+            for replica in partition.replicas
+            if replica.node not in self._live or is_offline(group, replica)
+        }
+
+    def _leader(self, partition: Partition, offline: set[int]) -> tuple[ErrorCode, int, int]:
         leader = self._services.leader(partition.group)
-        if leader is None or leader.node not in self._live:
+        if leader is None or leader.node not in self._live or leader.node in offline:
             return ErrorCode.LEADER_NOT_AVAILABLE, NO_NODE, -1
         if leader.node in self.brokers:
             return ErrorCode.NONE, leader.node, leader.term

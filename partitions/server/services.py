@@ -37,6 +37,7 @@ from partitions.replicas.replica import PartitionReplica
 from partitions.security import AllowAll, Authorizer
 from raftlog.disk.properties import Properties
 from raftlog.seams import Reactor
+from raftlog.types import ReplicaId
 
 log = structlog.get_logger()
 
@@ -83,8 +84,8 @@ class BrokerServices:
 
     @property
     def leaders_version(self) -> int:
-        """The leader table's version."""
-        return self._spread.table.version
+        """Both only rise, so their sum changes with either."""
+        return self._spread.table.version + self._manager.offline_version
 
     def image(self) -> MetadataImage:
         """The newest committed image here."""
@@ -101,6 +102,10 @@ class BrokerServices:
     def replica(self, topic_id: bytes, partition: int) -> PartitionReplica | None:
         """This broker's copy."""
         return self._manager.replica(topic_id, partition)
+
+    def is_offline(self, group: int, replica: ReplicaId | None = None) -> bool:
+        """Is `replica`'s copy of a partition (None: this broker's) out of service?"""
+        return self._manager.is_offline(group, replica)
 
     def controller_id(self) -> int | None:
         """The controller's node."""

@@ -73,6 +73,8 @@ class RecordKind(IntEnum):
     DROP = 6
     RESET = 7
     """index, term, base = the snapshot's position; payload = encoded configuration."""
+    OFFLINE = 8
+    """The replica is out of service for good; payload = why, for people."""
 
 
 FLAG_HAS_CHECKPOINT: Final = 1

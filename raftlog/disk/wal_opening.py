@@ -51,7 +51,9 @@ def recover(fs: FileSystem, directory: str, spares: Spares, random: Random) -> O
     fs.sync_directory(directory)
     for name, size in listing.spares:
         spares.adopt(name, size)
-    witness.record(result.last_round)
+    if result.last_round:
+        witness.record(result.last_round)
+        witness.mark_used()
     if not result.clean:
         witness.sync()
     spares.next_number = listing.next_number
@@ -77,6 +79,13 @@ def recover(fs: FileSystem, directory: str, spares: Spares, random: Random) -> O
 def _refuse_lost(directory: str, witness: Witness, result: Scan) -> None:
     """Raise CorruptLog when the log ends before a round that was known to be durable."""
     if result.last_round >= witness.round:
+        if witness.used and not result.last_round:
+            raise CorruptLog(
+                f"{directory}/: this directory held a write-ahead log, and it is gone or empty: "
+                "with it went votes and entries that were promised to others, so this replica must "
+                "not start as if it were new. Restore the files, or format the data directory anew "
+                "(it then re-replicates under a new directory id)"
+            )
         return
     where = f" ({result.cut})" if result.cut else ""
     raise CorruptLog(

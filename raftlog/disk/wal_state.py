@@ -22,6 +22,8 @@ class Fact(IntEnum):
     HARD_STATE = 1
     CHECKPOINT = 2
     """With the trusted index."""
+    OFFLINE = 3
+    """Once it is durable, the group's entries hold no part any more."""
 
 
 class Part:
@@ -72,6 +74,7 @@ class GroupState:
         "hard_state",
         "held",
         "last",
+        "offline",
         "safe_trusted",
         "trusted",
     )
@@ -80,13 +83,15 @@ class GroupState:
         self.group = group
         self.creation = creation
         self.hard_state: HardState | None = None
+        self.offline = ""
+        """Why the replica is out of service; "" while it is not."""
         self.checkpoint: Checkpoint | None = None
         self.trusted = 0
         """Index up to which the GroupLog's own files are durable and still of this log."""
         self.last = 0
         self.cut_stamp = 0
         """`Wal.stamp()` at the last truncation or reset."""
-        self.held = [NOWHERE, NOWHERE, NOWHERE]
+        self.held = [NOWHERE] * len(Fact)
         """Per Fact, the round of its newest durable record."""
         self.safe_trusted = 0
         """`trusted` as far as the records that raised it are durable."""

@@ -10,6 +10,9 @@ log is closed in order, and by a recovery after an unclean stop.
 It never claims more than recovery must find, so it may only be late. The claims go to two
 pages in turn: a write that power loss tears leaves the claim before it readable. A witness that
 is missing, or that was never finished, claims nothing.
+
+A whole directory that is gone takes its witness along. So a mark beside it says that there was
+one: made once the first round is durable and before anything is promised, and never removed.
 """
 
 from __future__ import annotations
@@ -25,6 +28,8 @@ from raftlog.errors import CorruptLog
 from raftlog.seams import FileSystem
 
 NAME: Final = "witness"
+MARK_SUFFIX: Final = ".used"
+MARK_TEXT: Final = b"There is a write-ahead log in the directory beside this file.\n"
 SLOT_BYTES: Final = 4096
 """A page each, so that no two claims are ever written by one operation."""
 SLOTS: Final = 2
@@ -43,6 +48,10 @@ class Witness:
 
     def __init__(self, fs: FileSystem, directory: str) -> None:
         self.path = f"{directory}/{NAME}"
+        self._fs = fs
+        self._mark = directory + MARK_SUFFIX
+        self.used = fs.exists(self._mark)
+        """There was a durable round once, whatever the directory holds now."""
         self._file = fs.open(self.path, create=True)
         content = self._file.pread(SLOTS * SLOT_BYTES, 0)
         claims = [_decode(self.path, content[slot * SLOT_BYTES :]) for slot in range(SLOTS)]
@@ -68,12 +77,25 @@ class Witness:
         self._slot = (self._slot + 1) % SLOTS
         self._file.pwrite([_encode(number)], self._slot * SLOT_BYTES)
 
+    def mark_used(self) -> None:
+        """Remember durably, outside of the directory, that it holds a log."""
+        if self.used:
+            return
+        mark = self._fs.open(self._mark, create=True)
+        mark.pwrite([MARK_TEXT], 0)
+        mark.sync()
+        mark.close()
+        self._fs.sync_directory("/".join(self._mark.split("/")[:-1]))
+        self.used = True
+
     def testify(self, number: int, parts: Sequence[Part]) -> None:
         """`record`, after a sync of `parts`; durably when one of them was not claimed before.
 
         On a storage thread. Claims of jobs that run at the same time may come in any order: each
         is true, and the next one mends what is late.
         """
+        if number:
+            self.mark_used()
         self.record(number)
         if not all(part.witnessed for part in parts):
             self.sync()
