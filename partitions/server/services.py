@@ -25,6 +25,7 @@ from metadata.quorum.spread import LeaderSpread
 from partitions.api.budget import ByteBudget
 from partitions.api.deadlines import Deadlines
 from partitions.api.metadatacache import MetadataCache
+from partitions.api.refused import RefusedBatches
 from partitions.api.services import (
     ApiSettings,
     ControllerReply,
@@ -71,6 +72,7 @@ class BrokerServices:
         self.deadlines = Deadlines(reactor)
         self.authorizer: Authorizer = AllowAll()
         self.response_budget = ByteBudget(RESPONSE_BUDGET_BYTES)
+        self.refused_batches = RefusedBatches()
         self.metadata_cache = MetadataCache()
         self._static = settings.static
         self._app = app

@@ -22,11 +22,9 @@ from __future__ import annotations
 
 from partitions.storage.config import LogConfig
 from partitions.storage.errors import (
-    DuplicateSequence,
     InvalidProducerEpoch,
     OffsetOutOfRange,
     OutOfOrderSequence,
-    UnknownProducer,
 )
 from partitions.storage.files import FileCache
 from partitions.storage.install import SnapshotReceiver
@@ -37,7 +35,6 @@ from partitions.storage.producers import Accepted, Duplicate, ProducerTable
 __all__ = [
     "Accepted",
     "Duplicate",
-    "DuplicateSequence",
     "FileCache",
     "InvalidProducerEpoch",
     "LogConfig",
@@ -47,6 +44,5 @@ __all__ = [
     "PartitionLog",
     "ProducerTable",
     "SnapshotReceiver",
-    "UnknownProducer",
     "decode_manifest",
 ]

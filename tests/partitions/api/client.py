@@ -32,13 +32,14 @@ class Client:
         services: FakeServices,
         limits: SessionLimits | None = None,
         listener: str = "PLAIN",
+        connection_id: int = 1,
         **session: Any,
     ) -> None:
         self.log = Lines()
         self.wakes = 0
         self.session = Session(
             services,
-            connection_id=1,
+            connection_id=connection_id,
             peer="10.0.0.1:5000",
             listener=listener,
             limits=limits or SessionLimits(),
