@@ -239,16 +239,21 @@ def commit(replica: FakeReplica, hosts: list[Host]) -> None:
 
 
 def finish(replica: FakeReplica, room: RequestBudget, hosts: list[Host]) -> None:
-    """All that was sent is read and handled: in every round something moves."""
-    while left := [
-        (len(host.unread), len(host.held)) for host in hosts if host.unread or host.held
-    ]:
+    """All that was sent is read and handled: in every round something moves, or gets room."""
+
+    def left() -> list[tuple[int, int, object]]:
+        return [
+            (len(host.unread), len(host.held), host.client.session.statistics())
+            for host in hosts
+            if host.unread or host.held
+        ]
+
+    while before := left():
         for host in hosts:
             host.receive(READ_BYTES)
             check_held(room, hosts)
         commit(replica, hosts)
-        now = [(len(host.unread), len(host.held)) for host in hosts if host.unread or host.held]
-        assert now != left, "deadlock"
+        assert left() != before, "deadlock"
     replica.commit()
 
 
