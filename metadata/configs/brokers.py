@@ -144,8 +144,9 @@ LIMITS: tuple[ConfigDef, ...] = (
         str(256 * 1024 * 1024),
         Scope.BROKER,
         Whole(1024, INT64),
-        "Bytes of requests being read or handled, over all connections; above it the broker "
-        "stops reading from sockets.",
+        "Memory for requests that are incomplete or unanswered, over all connections; above it "
+        "the broker stops reading from those that ask for more. At least twice "
+        "socket.request.max.bytes. Up to 4 KiB per waiting connection come on top.",
         kafka_note="Kafka's default is -1, no limit; here there always is one.",
     ),
     ConfigDef(

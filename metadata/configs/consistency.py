@@ -65,7 +65,6 @@ def _orders(values: Mapping[str, Any]) -> Iterator[str]:
         ("broker.heartbeat.interval.ms", "broker.session.timeout.ms", False),
         ("raft.heartbeat.interval.ms", "raft.election.timeout.min.ms", False),
         ("raft.election.timeout.min.ms", "raft.election.timeout.max.ms", True),
-        ("socket.request.max.bytes", "queued.max.request.bytes", True),
     )
     for low, high, or_equal in pairs:
         if values[low] > values[high] or (values[low] == values[high] and not or_equal):
@@ -75,6 +74,13 @@ def _orders(values: Mapping[str, Any]) -> Iterator[str]:
 
 def _sizes(values: Mapping[str, Any]) -> Iterator[str]:
     batch, request = values["message.max.bytes"], values["socket.request.max.bytes"]
+    queued = values["queued.max.request.bytes"]
+    if 2 * request > queued:
+        # The largest requests have one half of it: partitions.server.intake.
+        yield (
+            f"queued.max.request.bytes = {queued} must be at least twice "
+            f"socket.request.max.bytes = {request}"
+        )
     if batch + _REQUEST_OVERHEAD_BYTES > request:
         yield (
             f"message.max.bytes = {batch} does not fit in a request of socket.request.max.bytes = "

@@ -26,6 +26,7 @@ from partitions.api.context import (
 )
 from partitions.api.deadlines import Deadlines
 from partitions.api.metadatacache import MetadataCache
+from partitions.api.refused import RefusedBatches
 from partitions.api.registry import APIS, BY_KEY, VERSIONS, Api
 from partitions.api.services import (
     CREATE_PARTITIONS,
@@ -58,6 +59,7 @@ __all__ = [
     "ItemOutcome",
     "MetadataCache",
     "ProducerIdReply",
+    "RefusedBatches",
     "RequestContext",
     "Services",
 ]

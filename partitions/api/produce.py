@@ -40,16 +40,19 @@ _ProduceResponse, _Topic, _Part = (
 class _Unfinished:
     """One appended batch whose fate is open; its answer says REQUEST_TIMED_OUT until then."""
 
-    __slots__ = ("_answer", "_produce", "_topic")
+    __slots__ = ("_answer", "_header", "_produce", "_topic")
 
-    def __init__(self, produce: _Produce, topic: Topic, answer: Any) -> None:
+    def __init__(self, produce: _Produce, topic: Topic, answer: Any, header: BatchHeader) -> None:
         self._answer = answer
+        self._header = header
         self._produce = produce
         self._topic = topic
 
     def done(self, outcome: AppendOutcome) -> None:
         """The append's callback."""
         produce = self._produce
+        if outcome.error is not ErrorCode.NONE:
+            produce.note_refused(self._topic.name, self._answer.index, self._header)
         if not produce.done:
             produce.fill(self._topic, self._answer, outcome)
             produce.arrived()
@@ -92,18 +95,39 @@ class _Produce(Gather):
                 self._append(topic, replica, part.records, acks, answer)
             except KafkaError as error:
                 self._refuse(topic, answer, error.code, error.message)
+                header = _readable(part.records)
+                if header is not None:
+                    self.note_refused(wanted.name, part.index, header)
         return _Topic(name=wanted.name, partition_responses=answers)
 
     def _append(self, topic: Topic, replica: Replica, records: Any, acks: int, answer: Any) -> None:
         header = _checked(replica, records)
+        if header.base_sequence > 0 and len(self._services.refused_batches):
+            self._check_predecessor(replica, header)
         answer.error_code = _OPEN_CODE
         answer.error_message = _OPEN_MESSAGE
-        unfinished = _Unfinished(self, topic, answer)
+        unfinished = _Unfinished(self, topic, answer, header)
         outcome = replica.append(records, header, acks=acks, on_done=unfinished.done)
         if outcome is None:
             self.expect()
         else:
             self.fill(topic, answer, outcome)
+
+    def _check_predecessor(self, replica: Replica, header: BatchHeader) -> None:
+        """Where the producer is known, its sequences say as much, and better."""
+        origin = (self._context.connection_id, replica.topic, replica.partition)
+        precede = self._services.refused_batches.precede(origin, header)
+        if precede and not replica.knows_producer(header.producer_id):
+            raise KafkaError(
+                ErrorCode.OUT_OF_ORDER_SEQUENCE_NUMBER,
+                f"producer {header.producer_id}: the batch before sequence "
+                f"{header.base_sequence} was refused",
+            )
+
+    def note_refused(self, topic: str, partition: int, header: BatchHeader) -> None:
+        """What follows the batch on its connection is not to take its place."""
+        origin = (self._context.connection_id, topic, partition)
+        self._services.refused_batches.note(origin, header)
 
     def fill(self, topic: Topic, answer: Any, outcome: AppendOutcome) -> None:
         """Write an outcome into its answer."""
@@ -190,6 +214,14 @@ def _checked(replica: Replica, records: memoryview | None) -> BatchHeader:
     if header.transactional:
         raise _no_transactions()
     return header
+
+
+def _readable(records: memoryview | None) -> BatchHeader | None:
+    """The header of a refused batch, if it has one."""
+    try:
+        return parse_header(records) if records else None
+    except KafkaError:
+        return None
 
 
 def _no_transactions() -> KafkaError:

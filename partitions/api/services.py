@@ -12,6 +12,7 @@ from metadata.leaders import Leader
 from partitions.api.budget import ByteBudget
 from partitions.api.deadlines import Deadlines
 from partitions.api.metadatacache import MetadataCache
+from partitions.api.refused import RefusedBatches
 from partitions.errors import ErrorCode
 from partitions.replicas.interface import Replica
 from partitions.security import Authorizer
@@ -101,6 +102,10 @@ class Services(Protocol):
     @property
     def response_budget(self) -> ByteBudget:
         """Bytes of responses that wait to be sent, over all connections."""
+
+    @property
+    def refused_batches(self) -> RefusedBatches:
+        """Of idempotent producers, lately, over all connections."""
 
     @property
     def metadata_cache(self) -> MetadataCache:

@@ -124,6 +124,9 @@ class Replica(Protocol):
         OUT_OF_ORDER_SEQUENCE_NUMBER, INVALID_PRODUCER_EPOCH, KAFKA_STORAGE_ERROR, ...
         """
 
+    def knows_producer(self, producer_id: int) -> bool:
+        """Is a batch of this idempotent producer in the log, as far as that is remembered?"""
+
     def read(self, offset: int, max_bytes: int, *, at_least_one: bool) -> Buffer:
         """Whole committed batches from the one that holds `offset` on; empty when there is none.
 

@@ -161,6 +161,10 @@ class PartitionReplica:
         except Overloaded as error:
             raise KafkaError(ErrorCode.REQUEST_TIMED_OUT, str(error)) from error
 
+    def knows_producer(self, producer_id: int) -> bool:
+        """See `interface.Replica.knows_producer`."""
+        return self.log.producers.state(producer_id) is not None
+
     def _check_sequence(self, header: BatchHeader) -> Duplicate | None:
         verdict = self.log.producers.check(header)
         return verdict if isinstance(verdict, Duplicate) else None

@@ -25,6 +25,7 @@ from metadata.quorum.spread import LeaderSpread
 from partitions.api.budget import ByteBudget
 from partitions.api.deadlines import Deadlines
 from partitions.api.metadatacache import MetadataCache
+from partitions.api.refused import RefusedBatches
 from partitions.api.services import (
     ApiSettings,
     ControllerReply,
@@ -73,6 +74,7 @@ class BrokerServices:
         self.deadlines = Deadlines(reactor)
         self.authorizer: Authorizer = AllowAll()
         self.response_budget = ByteBudget(RESPONSE_BUDGET_BYTES)
+        self.refused_batches = RefusedBatches()
         self.metadata_cache = MetadataCache()
         # The voters in force are those that the directory was formatted with.
         self._static = {**settings.static, VOTERS: ",".join(map(str, properties.voters))}

@@ -6,8 +6,9 @@ writes what `take_output` gives and reports it with `sent`. Rules:
 
 - Responses leave in the order of their requests, though answers may become known in any
   order. Requests are handled as they come, without waiting for earlier answers.
-- Everything is bounded: the size of a frame, requests in flight, bytes not yet sent. At a
-  bound `wants_read` is false and `consume` stops between two frames.
+- Everything is bounded: the size of a frame, requests in flight, bytes not yet sent, and over
+  all connections the bytes of requests (`intake`) and of responses. At a bound `wants_read`
+  is false and `consume` stops between two frames.
 - A frame that is not a request ends the connection with one log line; so does an API that is
   not served, except ApiVersions, whose clients learn the right version from the answer.
 - A handler that fails unforeseen costs its request an error response, not the connection.
@@ -20,7 +21,7 @@ from __future__ import annotations
 import struct
 from collections import deque
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 from partitions import wire
 from partitions.api import (
@@ -37,7 +38,10 @@ from partitions.api import (
 from partitions.errors import ErrorCode, KafkaError
 from partitions.pending import Pending
 from partitions.security import ANONYMOUS, Principal
+from partitions.server.intake import RequestBudget
 from partitions.server.limits import SessionLimits, size_complaint, stranger
+from partitions.server.slot import Slot
+from partitions.server.statistics import SessionStatistics
 from partitions.wire.frames import HEADER_BYTES_MIN
 from raftlog.types import Buffer
 
@@ -60,41 +64,23 @@ class Log(Protocol):
         """Something is wrong in this broker."""
 
 
-class SessionStatistics(NamedTuple):
-    """Counters since the connection was opened, and what is waiting now."""
-
-    requests: int
-    in_flight: int
-    received_bytes: int
-    sent_bytes: int
-    unsent_bytes: int
-
-
-class _Slot:
-    """A response's place in the order; `buffers` is None until the answer is there."""
-
-    __slots__ = ("api", "buffers", "correlation_id", "pending", "version")
-
-    def __init__(self, api: Api, version: int, correlation_id: int) -> None:
-        self.api = api
-        self.version = version
-        self.correlation_id = correlation_id
-        self.buffers: list[Buffer] | None = None
-        self.pending: Pending[Any] | None = None
-
-
 class Session:
     """See the module's text. One per connection, all on the loop thread."""
 
     __slots__ = (
         "_apis",
+        "_asked",
         "_consuming",
+        "_granted",
+        "_kept",
         "_limits",
         "_log",
         "_on_output",
         "_output",
         "_received_bytes",
         "_requests",
+        "_responses",
+        "_room",
         "_sent_bytes",
         "_services",
         "_slots",
@@ -114,17 +100,24 @@ class Session:
         peer: str,
         listener: str,
         limits: SessionLimits,
+        room: RequestBudget,
         log: Log,
         on_output: Callable[[], None],
         apis: Mapping[int, Api] = BY_KEY,
     ) -> None:
-        """`peer` is `host:port`, for logs and authorizers; `listener` the listener's name."""
+        """`peer`: `host:port`; `listener`: its name; `room`: shared by the broker's sessions."""
         self._services = services
+        self._responses = services.response_budget
         self._limits = limits
+        self._room = room
+        self._asked = 0
+        self._granted = 0
+        self._kept = 0
+        """Bytes that the host holds while no more requests are taken."""
         self._log = log
         self._on_output = on_output
         self._apis = apis
-        self._slots: deque[_Slot] = deque()
+        self._slots: deque[Slot] = deque()
         self._output: list[Buffer] = []
         self._consuming = False
         self._requests = 0
@@ -144,8 +137,12 @@ class Session:
         """May another request be taken in? False: leave bytes in the socket."""
         return (
             self.close_reason is None
+            and not self._asked
             and len(self._slots) < self._limits.in_flight_max
             and self.unsent_bytes < self._limits.unsent_bytes_max
+            # Over these two, only who has nothing open here is served: one request at a time.
+            and (not self._slots or self._room.unanswered_bytes < self._room.unanswered_max)
+            and (not self.unsent_bytes or self._responses.available > 0)
         )
 
     def consume(self, data: memoryview) -> tuple[int, int]:
@@ -153,27 +150,69 @@ class Session:
 
         `data` must be writable: batches are stamped in place. Needed is how many bytes from the
         first unused one on make the next step possible (a size prefix, or a whole frame with
-        it); 0 while nothing may be read. No view of `data` is kept.
+        it); 0 while nothing may be handled. No view of `data` is kept. `wants_read` is false
+        after it when there is no room for the frame that is not whole.
         """
-        used, end = 0, len(data)
+        used, end, needed = 0, len(data), 0
+        if self._kept:
+            self._forget_kept()
         self._consuming = True
         try:
             while self.wants_read:
                 if end - used < SIZE_BYTES:
-                    return used, SIZE_BYTES
+                    needed = SIZE_BYTES
+                    break
                 (size,) = _SIZE(data, used)
                 if not HEADER_BYTES_MIN <= size <= self._limits.request_bytes_max:
                     self._fail(size_complaint(data[used:], size, self._limits))
                     break
                 stop = used + SIZE_BYTES + size
                 if stop > end:
-                    return used, SIZE_BYTES + size
+                    needed = SIZE_BYTES + size
+                    if not self._granted:
+                        self._ask(needed)
+                    break
                 self._handle(data[used + SIZE_BYTES : stop])
                 used = stop
+                if self._granted:
+                    self._let_go()
         finally:
             self._received_bytes += used
             self._consuming = False
-        return used, 0
+        if used < end and not self._granted and not self.wants_read:
+            self._keep(end - used)
+        return used, needed
+
+    def _keep(self, size: int) -> None:
+        if self.close_reason is None:
+            self._kept = size
+            self._room.hold(size)
+
+    def _forget_kept(self) -> None:
+        kept, self._kept = self._kept, 0
+        self._room.answered(kept)
+
+    def _ask(self, size: int) -> None:
+        if self._room.ask(self, size):
+            self._granted = size
+        else:
+            self._asked = size
+
+    def granted(self) -> None:
+        """The budget has room for the frame that was waiting: the host may read on."""
+        self._granted, self._asked = self._asked, 0
+        self._wake()
+
+    def _let_go(self) -> None:
+        """Of what was received and is not handled."""
+        granted, asked = self._granted, self._asked
+        self._granted = self._asked = 0
+        if granted:
+            self._room.give_back(granted)
+        elif asked:
+            self._room.withdraw(self, asked)
+        if self._kept:
+            self._forget_kept()
 
     def take_output(self) -> list[Buffer]:
         """The responses to write now, in order; report with `sent` when they are written."""
@@ -185,7 +224,7 @@ class Session:
         size = min(size, self.unsent_bytes)  # nothing is owed any more after `close`
         self.unsent_bytes -= size
         self._sent_bytes += size
-        self._services.response_budget.give_back(size)
+        self._responses.give_back(size)
 
     def close(self, reason: str = "the connection was closed") -> None:
         """The connection is over: let go of everything that waits. May be called twice."""
@@ -194,7 +233,7 @@ class Session:
         self._drop_pending()
         self._output.clear()
         unsent, self.unsent_bytes = self.unsent_bytes, 0
-        self._services.response_budget.give_back(unsent)
+        self._responses.give_back(unsent)
 
     def statistics(self) -> SessionStatistics:
         """As of now."""
@@ -204,6 +243,7 @@ class Session:
             received_bytes=self._received_bytes,
             sent_bytes=self._sent_bytes,
             unsent_bytes=self.unsent_bytes,
+            granted_bytes=self._granted,
         )
 
     def _handle(self, frame: memoryview) -> None:
@@ -233,7 +273,7 @@ class Session:
         self._requests += 1
         answer = self._answer(api, context, body)
         if answer is not None:
-            self._accept(api, version, correlation_id, answer)
+            self._accept(api, version, correlation_id, answer, SIZE_BYTES + len(frame))
 
     def _answer(self, api: Api, context: RequestContext, body: Any) -> Any:
         """The handler's answer, or what stands for it when it failed."""
@@ -252,19 +292,24 @@ class Session:
             self._fail(str(error))
             return None
 
-    def _accept(self, api: Api, version: int, correlation_id: int, answer: Any) -> None:
-        """Send the answer, or keep its place in the order."""
+    def _accept(self, api: Api, version: int, correlation_id: int, answer: Any, size: int) -> None:
+        """Send the answer to a request of `size` bytes, or keep its place in the order."""
         if isinstance(answer, Pending):
-            slot = _Slot(api, version, correlation_id)
+            slot = Slot(api, version, correlation_id)
             self._slots.append(slot)
             slot.pending = answer
+            if self._granted:
+                slot.granted, self._granted = self._granted, 0
+            else:
+                slot.held = size
+                self._room.hold(size)
             answer.then(lambda body: self._resolved(slot, body))
             return
         buffers = self._encode(api, version, correlation_id, answer)
         if buffers is None:
             return
         if self._slots:
-            slot = _Slot(api, version, correlation_id)
+            slot = Slot(api, version, correlation_id)
             slot.buffers = buffers
             self._slots.append(slot)
             self._charge(buffers)
@@ -272,8 +317,9 @@ class Session:
             self._charge(buffers)
             self._output += buffers
 
-    def _resolved(self, slot: _Slot, body: Any) -> None:
+    def _resolved(self, slot: Slot, body: Any) -> None:
         slot.pending = None
+        slot.release(self._room)
         if self.close_reason is not None:
             return
         if type(body) is Failed:
@@ -311,7 +357,7 @@ class Session:
         for buffer in buffers:
             size += len(buffer)
         self.unsent_bytes += size
-        self._services.response_budget.take(size)
+        self._responses.take(size)
 
     def _wake(self) -> None:
         if not self._consuming:
@@ -320,7 +366,7 @@ class Session:
     def _unsupported(self, key: int, version: int, correlation_id: int) -> None:
         if key == _API_VERSIONS and key in self._apis:
             # KIP-511: a version 0 body, whatever was asked, from which the client learns.
-            self._accept(self._apis[key], 0, correlation_id, VERSIONS.unsupported())
+            self._accept(self._apis[key], 0, correlation_id, VERSIONS.unsupported(), 0)
             return
         name = wire.ApiKey(key).name if key in wire.ApiKey._value2member_map_ else "unknown API"
         guess = stranger(key)
@@ -335,7 +381,9 @@ class Session:
         self._drop_pending()
 
     def _drop_pending(self) -> None:
+        self._let_go()
         for slot in self._slots:
+            slot.release(self._room)
             pending = slot.pending
             if isinstance(pending, CancellablePending):
                 pending.cancel()

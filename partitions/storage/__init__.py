@@ -24,11 +24,9 @@ from __future__ import annotations
 
 from partitions.storage.config import LogConfig
 from partitions.storage.errors import (
-    DuplicateSequence,
     InvalidProducerEpoch,
     OffsetOutOfRange,
     OutOfOrderSequence,
-    UnknownProducer,
 )
 from partitions.storage.files import FileCache
 from partitions.storage.install import SnapshotReceiver
@@ -39,7 +37,6 @@ from partitions.storage.producers import Accepted, Duplicate, ProducerTable
 __all__ = [
     "Accepted",
     "Duplicate",
-    "DuplicateSequence",
     "FileCache",
     "InvalidProducerEpoch",
     "LogConfig",
@@ -49,6 +46,5 @@ __all__ = [
     "PartitionLog",
     "ProducerTable",
     "SnapshotReceiver",
-    "UnknownProducer",
     "decode_manifest",
 ]

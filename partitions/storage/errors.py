@@ -21,22 +21,8 @@ class OutOfOrderSequence(KafkaError):
         super().__init__(ErrorCode.OUT_OF_ORDER_SEQUENCE_NUMBER, text)
 
 
-class DuplicateSequence(KafkaError):
-    """The batch is in the log, too far back to say at which offset."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__(ErrorCode.DUPLICATE_SEQUENCE_NUMBER, text)
-
-
 class InvalidProducerEpoch(KafkaError):
     """A newer incarnation of the producer has written: this one is fenced."""
 
     def __init__(self, text: str) -> None:
         super().__init__(ErrorCode.INVALID_PRODUCER_EPOCH, text)
-
-
-class UnknownProducer(KafkaError):
-    """A sequence continues, but nothing is known of its producer (it expired)."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__(ErrorCode.UNKNOWN_PRODUCER_ID, text)

@@ -149,7 +149,7 @@ def _pack_producers(snapshot: ProducerSnapshot) -> list[Any]:
         [
             producer,
             state.epoch,
-            state.behind,
+            0,  # had a meaning in earlier releases
             state.timestamp,
             state.offset,
             [list(batch) for batch in state.batches],
@@ -163,12 +163,12 @@ def _unpack_producers(raw: object) -> ProducerSnapshot:
     offset, clock, rows = _list(raw)
     states: dict[int, ProducerState] = {}
     for row in _list(rows):
-        producer, epoch, behind, timestamp, base, batches = _list(row)
+        producer, epoch, unused, timestamp, base, batches = _list(row)
         if len(_list(batches)) > BATCHES_KEPT:
             raise ValueError("a producer has too many batches")
         kept = tuple(KeptBatch(*_numbers(batch, 5)) for batch in batches)
-        _numbers([producer, epoch, behind, timestamp, base], 5)
-        states[producer] = ProducerState(epoch, kept, behind, timestamp, base)
+        _numbers([producer, epoch, unused, timestamp, base], 5)
+        states[producer] = ProducerState(epoch, kept, timestamp, base)
     _numbers([offset, clock], 2)
     return ProducerSnapshot(offset, clock, states)
 

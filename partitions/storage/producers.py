@@ -6,6 +6,11 @@ batch when it proposes it (`append`), before the log writes the entry, so that t
 of the same pass is checked against it; the log confirms, or, when the entry never came to be,
 the log's next entry makes the table forget it.
 
+The verdicts are Kafka's since KIP-360: a producer of which nothing is known may begin at any
+sequence, because its topic was made anew, or it was silent for too long. Nothing known must
+then mean nothing in the log; so the table goes up to the log's end whenever it is asked
+(recovery, truncation and snapshots see to it), and trims of the log take nothing out of it.
+
 Bounded by `producers_max` and by silence measured in batch timestamps. Forgetting happens at
 entries only, never by a clock, so that replicas agree on it.
 """
@@ -16,12 +21,7 @@ from collections import deque
 from typing import NamedTuple
 
 from partitions.records import BatchHeader
-from partitions.storage.errors import (
-    DuplicateSequence,
-    InvalidProducerEpoch,
-    OutOfOrderSequence,
-    UnknownProducer,
-)
+from partitions.storage.errors import InvalidProducerEpoch, OutOfOrderSequence
 
 BATCHES_KEPT = 5
 """Kafka clients have at most five requests in flight (KIP-98)."""
@@ -30,8 +30,6 @@ UNDO_MAX = 256
 SWEEP_OFFSETS = 4096
 """Expired producers are dropped by the entry that crosses a multiple of this offset."""
 _SEQUENCE_MASK = 0x7FFF_FFFF
-_SEQUENCE_HALF = 1 << 30
-_BEHIND_MAX = 1 << 31
 
 
 class KeptBatch(NamedTuple):
@@ -46,12 +44,10 @@ class KeptBatch(NamedTuple):
 
 
 class ProducerState(NamedTuple):
-    """A producer's last batches, oldest first, and how many sequences came before them."""
+    """A producer's last batches, oldest first."""
 
     epoch: int
     batches: tuple[KeptBatch, ...]
-    behind: int
-    """Sequence numbers of this epoch appended before `batches[0]`; stops counting at 2**31."""
     timestamp: int
     """Of the last batch, ms."""
     offset: int
@@ -108,16 +104,11 @@ class ProducerTable:
     def check(self, header: BatchHeader) -> Accepted | Duplicate:
         """May this batch of a client be appended?
 
-        Raises InvalidProducerEpoch, OutOfOrderSequence, DuplicateSequence, UnknownProducer.
+        Raises InvalidProducerEpoch, OutOfOrderSequence.
         """
         state = self._states.get(header.producer_id)
         epoch, base = header.producer_epoch, header.base_sequence
         if state is None:
-            if base != 0:
-                raise UnknownProducer(
-                    f"producer {header.producer_id} is not known here (it expired?) and "
-                    f"continues at sequence {base}: it needs a new epoch"
-                )
             return ACCEPTED
         if epoch < state.epoch:
             raise InvalidProducerEpoch(
@@ -259,35 +250,22 @@ def _take_back(states: dict[int, ProducerState], undo: _Undo) -> None:
 
 def _after(old: ProducerState | None, header: BatchHeader, base: int, end: int) -> ProducerState:
     epoch, timestamp = header.producer_epoch, header.max_timestamp
-    batches: tuple[KeptBatch, ...] = ()
-    behind = 0
-    if old is not None and old.epoch == epoch:
-        batches, behind = old.batches, old.behind
+    batches = old.batches if old is not None and old.epoch == epoch else ()
     if header.base_sequence < 0:
         # A transaction's marker: it may raise the epoch, and takes no sequence.
-        return ProducerState(epoch, batches, behind, timestamp, base)
+        return ProducerState(epoch, batches, timestamp, base)
     if len(batches) == BATCHES_KEPT:
-        spent = batches[0]
-        behind += ((spent.last_sequence - spent.base_sequence) & _SEQUENCE_MASK) + 1
-        behind = min(behind, _BEHIND_MAX)
         batches = batches[1:]
     kept = KeptBatch(header.base_sequence, header.last_sequence, base, end, timestamp)
-    return ProducerState(epoch, (*batches, kept), behind, timestamp, base)
+    return ProducerState(epoch, (*batches, kept), timestamp, base)
 
 
 def _repeated(header: BatchHeader, state: ProducerState) -> Duplicate:
-    """A batch that is not the next one: one of the last five, an older one, or wrong."""
+    """A batch that is not the next one: one of the last five, or wrong."""
     base, last = header.base_sequence, header.last_sequence
     for kept in state.batches:
         if kept.base_sequence == base and kept.last_sequence == last:
             return Duplicate(kept.base_offset, kept.timestamp, kept.end_offset)
-    span = header.last_offset_delta + 1
-    distance = (state.batches[0].base_sequence - base) & _SEQUENCE_MASK
-    if span <= distance < _SEQUENCE_HALF and distance <= state.behind:
-        raise DuplicateSequence(
-            f"producer {header.producer_id}: sequences {base}..{last} were appended before the "
-            f"last {BATCHES_KEPT} batches; their offset is no longer known"
-        )
     expected = (state.batches[-1].last_sequence + 1) & _SEQUENCE_MASK
     raise OutOfOrderSequence(
         f"producer {header.producer_id}: sequence {expected} is next, the batch starts at {base}"

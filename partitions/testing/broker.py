@@ -9,6 +9,7 @@ from metadata.configs import load_settings
 from metadata.image import MetadataImage
 from metadata.records import Listener
 from partitions.server.broker import Addresses, Broker
+from partitions.server.intake import RequestBudget
 from partitions.testing.mesh import SimMesh
 from partitions.testing.serving import ServerConnection
 from partitions.testing.tasks import Promise
@@ -88,8 +89,10 @@ class SimBroker:
             Hello(CLUSTER_ID, self.replica, self.starts, CONTROL),
             frozenset(voter.node_id for voter in properties.voters),
         )
+        settings = load_settings(flags=self._settings)
+        self._room = RequestBudget(settings.integer("queued.max.request.bytes"))
         broker = self.broker = Broker(
-            load_settings(flags=self._settings),
+            settings,
             properties,
             _addresses(self.node),
             self.disk,
@@ -162,8 +165,8 @@ class SimBroker:
         process = self.process
         assert process is not None
         self._connections += 1
-        services = self.broker.services
-        ServerConnection(self._world, process, self.node, stream, services, self._connections)
+        services, number = self.broker.services, self._connections
+        ServerConnection(self._world, process, self.node, stream, services, self._room, number)
 
     def _leaders_changed(self) -> None:
         """Note what this broker has learnt of leaders."""

@@ -151,29 +151,63 @@ class SimClient:
         identity: ProducerIdentity = await self._insist("init", None, _INIT, body, outcome)
         return identity
 
-    async def produce(
-        self, topic: str, partition: int, batch: bytes, *, also: tuple[ErrorCode, ...] = ()
-    ) -> int:
-        """Write one batch with acks=all; its base offset. Sent again it is the same batch.
-
-        Errors of `also` are retried too: whoever pipelines may be told OUT_OF_ORDER_SEQUENCE
-        until an earlier batch has found its way.
-        """
-        m = wire.messages(_PRODUCE)
-        part = m.PartitionProduceData(index=partition, records=batch)
-        body = m.ProduceRequest(
-            acks=-1,
-            timeout=1000,
-            topic_data=[m.TopicProduceData(name=topic, partition_data=[part])],
-        )
-
-        def outcome(answer: Any) -> tuple[int, str | None, Any]:
-            ((done,),) = [t.partition_responses for t in answer.responses]
-            return done.error_code, done.error_message, done.base_offset
-
-        where = (topic, partition)
-        offset: int = await self._insist("produce", where, _PRODUCE, body, outcome, also)
+    async def produce(self, topic: str, partition: int, batch: bytes) -> int:
+        """Write one batch with acks=all; its base offset. Sent again it is the same batch."""
+        body, where = _produce_body(topic, partition, batch), (topic, partition)
+        offset: int = await self._insist("produce", where, _PRODUCE, body, _produced)
         return offset
+
+    async def pipeline(self, topic: str, partition: int, batches: list[bytes]) -> list[int]:
+        """Write batches of an idempotent producer as libraries do; base offsets, -1: unknown.
+
+        All are sent at once on one connection. When some were not taken, every answer is
+        awaited before those are sent again, in their order. Raises Refused as well when a batch
+        is out of order and none before it is missing.
+        """
+        offsets, where = [-1] * len(batches), (topic, partition)
+        give_up = self._world.reactor.now_us() + self.patience_us
+        while self._world.reactor.now_us() < give_up:
+            node = await self._leader(where)
+            connection = None if node is None else await self._connection(node)
+            if connection is not None:
+                await self._send_missing(connection, where, batches, offsets)
+                if min(offsets) >= 0:
+                    break
+            self._leaders.pop(where, None)
+            self.retries += 1
+            await sleep(self._world.reactor, RETRY_US)
+        return offsets
+
+    async def _send_missing(
+        self,
+        connection: ClientConnection,
+        where: tuple[str, int],
+        batches: list[bytes],
+        offsets: list[int],
+    ) -> None:
+        """Send the batches that have no offset yet, await all answers, note new offsets."""
+        asked = [
+            (n, connection.request(_PRODUCE, _VERSIONS[_PRODUCE], _produce_body(*where, batch)))
+            for n, batch in enumerate(batches)
+            if offsets[n] < 0
+        ]
+        none_missing = True
+        for n, promise in asked:
+            answer = await self._within(promise)
+            if answer is None:
+                connection.close()
+                none_missing = False
+                continue
+            number, message, base = _produced(answer)
+            code = ErrorCode(number)
+            if code is ErrorCode.NONE:
+                offsets[n] = base
+                continue
+            self._world.note(self.address, "retry", "pipeline", where, n, code.name)
+            follows = code is ErrorCode.OUT_OF_ORDER_SEQUENCE_NUMBER and not none_missing
+            if not code.retriable and not follows:
+                raise Refused(f"produce {where}, batch {n} of {len(batches)}", code, message)
+            none_missing = False
 
     async def fetch(self, topic: str, partition: int, offset: int) -> Fetched:
         """Batches from the one that holds `offset` on; none if there are none in time."""
@@ -307,16 +341,21 @@ class SimClient:
 
     async def _ask(self, node: int, key: wire.ApiKey, body: Any) -> Any:
         """One request; None when the connection broke or the answer took too long."""
-        connection = self._connections.get(node)
-        if connection is None or not connection.is_open:
-            connection = await self._connect(node)
-            if connection is None:
-                return None
+        connection = await self._connection(node)
+        if connection is None:
+            return None
         answer = await self._within(connection.request(key, _VERSIONS[key], body))
         if answer is None and connection.is_open:
             self._world.note(self.address, "timeout", node, key.name)
             connection.close()
         return answer
+
+    async def _connection(self, node: int) -> ClientConnection | None:
+        """The open one, or a new one."""
+        connection = self._connections.get(node)
+        if connection is None or not connection.is_open:
+            return await self._connect(node)
+        return connection
 
     async def _connect(self, node: int) -> ClientConnection | None:
         """One attempt, shared by all calls that want the broker."""
@@ -342,3 +381,15 @@ class SimClient:
         value = await race
         timer.cancel()
         return value
+
+
+def _produce_body(topic: str, partition: int, batch: bytes) -> Any:
+    m = wire.messages(_PRODUCE)
+    part = m.PartitionProduceData(index=partition, records=batch)
+    data = m.TopicProduceData(name=topic, partition_data=[part])
+    return m.ProduceRequest(acks=-1, timeout=1000, topic_data=[data])
+
+
+def _produced(answer: Any) -> tuple[int, str | None, Any]:
+    ((done,),) = [t.partition_responses for t in answer.responses]
+    return done.error_code, done.error_message, done.base_offset

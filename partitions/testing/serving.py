@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from partitions.api import Services
+from partitions.server.intake import RequestBudget
 from partitions.server.limits import SessionLimits
 from partitions.server.session import Session
 from partitions.testing.world import LISTENER, World
@@ -39,6 +40,7 @@ class ServerConnection:
         node: int,
         stream: Stream[bytes],
         services: Services,
+        room: RequestBudget,
         number: int,
     ) -> None:
         self._world = world
@@ -53,6 +55,7 @@ class ServerConnection:
             peer=f"client{stream.peer.address}:{number}",
             listener=LISTENER,
             limits=SessionLimits(),
+            room=room,
             log=TraceLog(world, node),
             on_output=self._on_output,
         )

@@ -25,7 +25,6 @@ RECORDS_MAX = 4
 PAUSE_US_MAX = 60_000
 WORKERS = 3
 """Batches that one producer has open at a time, each to another partition."""
-_EARLIER_MISSING = (ErrorCode.OUT_OF_ORDER_SEQUENCE_NUMBER, ErrorCode.UNKNOWN_PRODUCER_ID)
 
 
 class Write(NamedTuple):
@@ -99,34 +98,32 @@ class Producer:
     async def _write(self, topic: str, partition: int) -> bool:
         """A few batches at once; True when all are acknowledged."""
         writes = self.writes.setdefault(partition, [])
-        bursts, first = [], len(writes)
+        burst, first = [], len(writes)
         for _ in range(self._random.randint(1, self._depth)):
             values = self._values(partition, first)
             first += len(values)
-            batch = self._batch(partition, values)
-            bursts.append((values, spawn(self._world.reactor, self._send(topic, partition, batch))))
-        acknowledged = True
-        for values, sent in bursts:
-            base = await sent
-            acknowledged &= base >= 0
+            burst.append((values, self._batch(partition, values)))
+        began = self._world.reactor.now_us()
+        bases = await self._send(topic, partition, [batch for _, batch in burst])
+        self.longest_us = max(self.longest_us, self._world.reactor.now_us() - began)
+        self.acknowledged += sum(base >= 0 for base in bases)
+        for (values, _), base in zip(burst, bases, strict=True):
             writes += [
                 Write(value, base + n if base >= 0 else -1) for n, value in enumerate(values)
             ]
-        if not acknowledged:
+        if min(bases) < 0:
             await self._start_over()
-        return acknowledged
+        return min(bases) >= 0
 
-    async def _send(self, topic: str, partition: int, batch: bytes) -> int:
-        """The batch's base offset, or -1 when its fate is unknown."""
-        began = self._world.reactor.now_us()
-        also = _EARLIER_MISSING if self._depth > 1 else ()
+    async def _send(self, topic: str, partition: int, batches: list[bytes]) -> list[int]:
+        """The batches' base offsets, -1 where the fate is unknown."""
+        if self.idempotent:
+            return await self._client.pipeline(topic, partition, batches)
+        (batch,) = batches
         try:
-            base = await self._client.produce(topic, partition, batch, also=also)
+            return [await self._client.produce(topic, partition, batch)]
         except GaveUp:
-            return -1
-        self.acknowledged += 1
-        self.longest_us = max(self.longest_us, self._world.reactor.now_us() - began)
-        return base
+            return [-1]
 
     def _values(self, partition: int, first: int) -> list[bytes]:
         """The next few records, each different from all others."""

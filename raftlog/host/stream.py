@@ -14,6 +14,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Callable
 from itertools import islice
+from typing import Protocol
 
 import trio
 from trio.lowlevel import wait_readable, wait_writable
@@ -33,6 +34,20 @@ Consume = Callable[[memoryview], tuple[int, int]]
 0 if unknown). Consuming nothing of a whole frame means: paused, offer it again on resume."""
 
 
+class ReadAhead(Protocol):
+    """How much may be received before it is known what it is; shared by many streams."""
+
+    @property
+    def read_bytes(self) -> int:
+        """At most RECEIVE_BYTES."""
+
+
+class FullReadAhead:
+    """As much as the shared buffer takes."""
+
+    read_bytes = RECEIVE_BYTES
+
+
 class _Pool:
     """Buffers of incomplete frames, kept for the next one. Bounded in number and size."""
 
@@ -44,7 +59,9 @@ class _Pool:
         self._free: list[memoryview] = []
 
     def take(self, size: int) -> memoryview:
-        """A buffer of at least `size` bytes."""
+        """A buffer of at least `size` bytes; of just that if it is a small one."""
+        if size < self.STEP_BYTES:
+            return memoryview(bytearray(size))
         for place, buffer in enumerate(self._free):
             if len(buffer) >= size:
                 return self._free.pop(place)
@@ -52,7 +69,7 @@ class _Pool:
 
     def give_back(self, buffer: memoryview) -> None:
         """Keep the buffer if it is worth it; nobody may use it any more."""
-        if len(buffer) > self.KEPT_BYTES_MAX:
+        if not self.STEP_BYTES <= len(buffer) <= self.KEPT_BYTES_MAX:
             return
         if len(self._free) >= self.KEPT_MAX:
             smallest = min(range(len(self._free)), key=lambda place: len(self._free[place]))
@@ -79,6 +96,7 @@ class Stream:
         *,
         max_pending_bytes: int,
         on_sent: Callable[[int], None] | None = None,
+        ahead: ReadAhead | None = None,
     ) -> None:
         """`on_sent(bytes)` is called as the kernel takes what was written."""
         sock.setblocking(False)
@@ -89,7 +107,11 @@ class Stream:
         self._blocked = False
         self._wake = Wake()
         self._resume = Wake()
-        self._paused = False
+        self.paused = False
+        """Nothing is received until `resume`."""
+        self._ahead = ahead or FullReadAhead()
+        self.kept_bytes = 0
+        """Received of the frame that is not whole, or not yet handled."""
         self._scope = trio.CancelScope()
         self.pending_bytes = 0
         """Bytes queued and not yet taken by the kernel."""
@@ -156,25 +178,25 @@ class Stream:
 
     def pause(self) -> None:
         """Stop reading after the frame at hand."""
-        self._paused = True
+        self.paused = True
 
     def resume(self) -> None:
         """Read on."""
-        if self._paused:
-            self._paused = False
+        if self.paused:
+            self.paused = False
             self._resume.set()
 
     async def _read(self, consume: Consume) -> None:
         sock = self._sock
         while True:
             await wait_readable(sock)
-            count = sock.recv_into(_received)
+            count = sock.recv_into(_received, self._ahead.read_bytes)
             if not count:
                 return
             view = _received[:count]
             consumed, needed = consume(view)
             if consumed == count:
-                while self._paused:
+                while self.paused:
                     await self._resume.wait()
                 continue
             if not await self._read_rest(consume, view[consumed:], needed):
@@ -183,8 +205,7 @@ class Stream:
     async def _read_rest(self, consume: Consume, rest: memoryview, needed: int) -> bool:
         """Keep `rest` until its frame is whole and handled; False at the end of the stream."""
         have = len(rest)
-        held = _pool.take(_room(needed, have))
-        held[:have] = rest
+        held = memoryview(bytearray(rest)) if self.paused else self._copy(rest, needed)
         try:
             while True:
                 count = await self._fill(held, have, needed)
@@ -196,13 +217,22 @@ class Stream:
                     return True
                 held = self._carry(held, consumed, count, needed)
         finally:
+            self.kept_bytes = 0
             _pool.give_back(held)
 
     @staticmethod
-    def _carry(held: memoryview, consumed: int, count: int, needed: int) -> memoryview:
-        """Move what is left of `held` to the front of a buffer with room for more of it."""
+    def _copy(rest: memoryview, needed: int) -> memoryview:
+        held = _pool.take(_room(needed, len(rest)))
+        held[: len(rest)] = rest
+        return held
+
+    def _carry(self, held: memoryview, consumed: int, count: int, needed: int) -> memoryview:
+        """Move what is left of `held` to the front of a buffer with room for more of it.
+
+        While paused it needs no more room than it has.
+        """
         have = count - consumed
-        room = _room(needed, have)
+        room = have if self.paused else _room(needed, have)
         if room > len(held):
             larger = _pool.take(room)
             larger[:have] = held[consumed:count]
@@ -217,15 +247,17 @@ class Stream:
 
         While paused nothing is received: what is there is offered again on resume.
         """
+        self.kept_bytes = have
         more = have < needed or not needed
-        while more and not self._paused:
+        while more and not self.paused:
             await wait_readable(self._sock)
             count = self._sock.recv_into(held[have : max(needed, have + 1)])
             if not count:
                 return 0
             have += count
+            self.kept_bytes = have
             more = have < min(needed, len(held))
-        while self._paused:
+        while self.paused:
             await self._resume.wait()
         return have
 

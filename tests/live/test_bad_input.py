@@ -152,29 +152,6 @@ def test_many_bad_connections_at_once(broker: Broker) -> None:
             connection.close()
 
 
-def test_clients_that_hold_half_a_huge_frame_cost_little(
-    broker: Broker, shared_cluster: Cluster
-) -> None:
-    """Prefixes of 90 MiB: nothing is set aside for what does not come."""
-    before = resident_bytes(broker)
-    connections = [Connection(broker.kafka) for _ in range(20)]
-    try:
-        for connection in connections:
-            connection.send(struct.pack(">i", 90 * 1024 * 1024) + head(ApiKey.PRODUCE, 9))
-        assert ask(broker.kafka) is not None
-        assert resident_bytes(broker) - before < 100 * 1024 * 1024
-    finally:
-        for connection in connections:
-            connection.close()
-
-
-def resident_bytes(broker: Broker) -> int:
-    """Memory that the process holds."""
-    with open(f"/proc/{broker.pid}/status", encoding="ascii") as status:
-        (line,) = [line for line in status if line.startswith("VmRSS")]
-    return int(line.split()[1]) * 1024
-
-
 @pytest.mark.parametrize("what", ["garbage", "a frame of 2 GiB", "an HTTP request"])
 def test_the_peer_listener_refuses_strangers(broker: Broker, what: str) -> None:
     with connected(broker.peer) as connection:

@@ -154,10 +154,6 @@ BAD_RECORDS: dict[str, tuple[bytes | None, ErrorCode]] = {
         bytes(batch(3, last_offset_delta=7)),
         ErrorCode.INVALID_RECORD,
     ),
-    "a sequence without its beginning": (
-        bytes(batch(producer_id=7_000_000, producer_epoch=0, base_sequence=5)),
-        ErrorCode.UNKNOWN_PRODUCER_ID,
-    ),
     "2 MB": (bytes(batch(1)) + bytes(2_000_000), ErrorCode.MESSAGE_TOO_LARGE),
 }
 

@@ -13,7 +13,7 @@ from typing import NamedTuple, Protocol
 
 import structlog
 
-from partitions.server.session import SessionStatistics
+from partitions.server.statistics import SessionStatistics
 from raftlog.seams import Reactor
 
 log = structlog.get_logger()

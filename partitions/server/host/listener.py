@@ -12,8 +12,11 @@ from trio.lowlevel import wait_readable
 
 from partitions.api.services import Services
 from partitions.server.host.connections import Connections
+from partitions.server.host.stalls import Progress, Stalls
+from partitions.server.intake import RequestBudget
 from partitions.server.limits import SessionLimits
-from partitions.server.session import Session, SessionStatistics
+from partitions.server.session import Session
+from partitions.server.statistics import SessionStatistics
 from raftlog.host import Stream, TrioReactor
 
 log = structlog.get_logger()
@@ -60,6 +63,7 @@ class Connection:
         sock: socket.socket,
         make_session: Callable[[Callable[[], None]], Session],
         limits: SessionLimits,
+        room: RequestBudget,
         pump: Pump,
     ) -> None:
         self._pump = pump
@@ -68,13 +72,19 @@ class Connection:
         self.stream = Stream(
             sock,
             max_pending_bytes=limits.unsent_bytes_max + limits.request_bytes_max,
-            on_sent=self.session.sent,
+            on_sent=self._on_sent,
+            ahead=room,
         )
 
     def _on_output(self) -> None:
         if not self._pumping:
             self._pumping = True
             self._pump.add(self)
+
+    def _on_sent(self, size: int) -> None:
+        self.session.sent(size)
+        if self.stream.paused and self.session.wants_read:
+            self.stream.resume()
 
     def consume(self, view: memoryview) -> tuple[int, int]:
         """`stream.Consume` over the session."""
@@ -101,6 +111,18 @@ class Connection:
     def statistics(self) -> SessionStatistics:
         """Of the session."""
         return self.session.statistics()
+
+    def progress(self) -> Progress:
+        """See `stalls.Staller`."""
+        now = self.session.statistics()
+        return Progress(
+            now.requests,
+            now.granted_bytes,
+            now.received_bytes + self.stream.kept_bytes,
+            now.unsent_bytes,
+            now.sent_bytes,
+            self.session.wants_read,
+        )
 
     def close(self, reason: str) -> None:
         """The host ends the connection."""
@@ -130,15 +152,19 @@ class Listener:
         sock: socket.socket,
         services: Services,
         limits: SessionLimits,
+        room: RequestBudget,
         pump: Pump,
         connections: Connections,
+        stalls: Stalls,
     ) -> None:
         self._name = name
         self._sock = sock
         self._services = services
         self._limits = limits
+        self._room = room
         self._pump = pump
         self._connections = connections
+        self._stalls = stalls
 
     async def run(self) -> None:
         """Accept until cancelled."""
@@ -171,17 +197,20 @@ class Listener:
                 peer=peer,
                 listener=self._name,
                 limits=self._limits,
+                room=self._room,
                 log=log,
                 on_output=on_output,
             )
 
         try:
-            connection = Connection(sock, make_session, self._limits, self._pump)
+            connection = Connection(sock, make_session, self._limits, self._room, self._pump)
             forget = self._connections.watch(connection)
+            forget_too = self._stalls.watch(connection)
             try:
                 await connection.stream.run(connection.consume)
             finally:
                 forget()
+                forget_too()
                 connection.session.close()
         finally:
             self._connections.closed(address[0])

@@ -19,6 +19,8 @@ from metadata.records import Listener as ListenerRecord
 from partitions.server.broker import Addresses, Broker
 from partitions.server.host.connections import ConnectionLimits, Connections
 from partitions.server.host.listener import BACKLOG, Listener, Pump
+from partitions.server.host.stalls import Stalls
+from partitions.server.intake import RequestBudget
 from partitions.server.limits import SessionLimits
 from raftlog.disk.fs import OsFileSystem
 from raftlog.disk.properties import DirectoryLock, read_properties
@@ -94,7 +96,9 @@ class _Process:
         mesh.set_peers({v.node_id: PeerAddress(v.host, v.port) for v in properties.voters})
         broker.on_peers_changed = lambda image: mesh.set_peers(_peer_addresses(image))
         limits = SessionLimits(request_bytes_max=settings.integer("socket.request.max.bytes"))
+        room = RequestBudget(settings.integer("queued.max.request.bytes"))
         connections = Connections(reactor, _connection_limits(settings))
+        stalls = Stalls(reactor, room, broker.services.response_budget)
         pump = Pump(reactor)
         _tune_interpreter()
         async with trio.open_nursery() as nursery:
@@ -103,7 +107,7 @@ class _Process:
             broker.start()
             async with trio.open_nursery() as listening:
                 listeners = [
-                    Listener(name, sock, broker.services, limits, pump, connections)
+                    Listener(name, sock, broker.services, limits, room, pump, connections, stalls)
                     for name, sock in sockets.items()
                 ]
                 listening.start_soon(_listen_when_ready, broker, mesh, listeners)

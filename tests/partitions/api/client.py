@@ -6,7 +6,7 @@ import struct
 from typing import Any
 
 from partitions import wire
-from partitions.server import Session, SessionLimits
+from partitions.server import RequestBudget, Session, SessionLimits
 from tests.partitions.api.fakes import FakeServices
 
 
@@ -32,16 +32,19 @@ class Client:
         services: FakeServices,
         limits: SessionLimits | None = None,
         listener: str = "PLAIN",
+        connection_id: int = 1,
+        room: RequestBudget | None = None,
         **session: Any,
     ) -> None:
         self.log = Lines()
         self.wakes = 0
         self.session = Session(
             services,
-            connection_id=1,
+            connection_id=connection_id,
             peer="10.0.0.1:5000",
             listener=listener,
             limits=limits or SessionLimits(),
+            room=room or RequestBudget(1 << 28),
             log=self.log,
             on_output=self._woken,
             **session,

@@ -18,6 +18,7 @@ from partitions.api import (
     Deadlines,
     MetadataCache,
     ProducerIdReply,
+    RefusedBatches,
 )
 from partitions.errors import ErrorCode, KafkaError
 from partitions.records import BatchHeader, build_batch, parse_header, stamp
@@ -169,6 +170,9 @@ class FakeReplica:
             on_done(AppendOutcome(code, -1, -1, -1, "the leadership was lost"))
         self.wake()
 
+    def knows_producer(self, producer_id: int) -> bool:
+        return any(parse_header(batch).producer_id == producer_id for batch in self.batches)
+
     def wake(self) -> None:
         watchers, self.watchers = self.watchers, {}
         for callback in watchers.values():
@@ -235,6 +239,7 @@ class FakeServices:
         self.deadlines = Deadlines(self.reactor)
         self.authorizer: AllowAll = AllowAll()
         self.response_budget = ByteBudget(1 << 30)
+        self.refused_batches = RefusedBatches()
         self.metadata_cache = MetadataCache()
         self.leaders_version = 0
         self.leaders: dict[int, Leader] = {}

@@ -12,10 +12,10 @@ PRODUCE = wire.messages(0)
 FETCH = wire.messages(1)
 
 
-def batch(count: int = 1, value: bytes = b"value") -> bytes:
-    """A valid batch of `count` records."""
+def batch(count: int = 1, value: bytes = b"value", **identity: Any) -> bytes:
+    """A valid batch of `count` records; `identity` of its producer as `build_batch` takes it."""
     records = [Record(n, 1000 + n, None, value, ()) for n in range(count)]
-    return bytes(build_batch(records, base_timestamp=1000))
+    return bytes(build_batch(records, base_timestamp=1000, **identity))
 
 
 def produce(

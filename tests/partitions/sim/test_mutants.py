@@ -49,6 +49,17 @@ def accept_every_sequence(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(ProducerTable, "check", lambda self, header: ACCEPTED)
 
 
+def followers_keep_no_producers(patch: pytest.MonkeyPatch) -> None:
+    """A new leader knows nothing of what its predecessor was sent."""
+    appended = ProducerTable.appended
+
+    def leaders_only(self: ProducerTable, header: Any, base: int) -> None:
+        if self._ahead:
+            appended(self, header, base)
+
+    patch.setattr(ProducerTable, "appended", leaders_only)
+
+
 def serve_what_is_not_committed(patch: pytest.MonkeyPatch) -> None:
     """Consumers read up to the leader's end."""
     end = property(lambda self: self.group_handle.node.next_offset, lambda self, value: None)
@@ -115,6 +126,7 @@ def forget_the_duplicate(patch: pytest.MonkeyPatch) -> None:
         (acknowledge_before_commit, "cut"),
         (never_sync, "power"),
         (accept_every_sequence, "cut"),
+        (followers_keep_no_producers, "cut"),
         (serve_what_is_not_committed, "cut"),
         (trim_leaders_only, "behind"),
         (vouch_for_what_a_follower_once_knew, "idle"),

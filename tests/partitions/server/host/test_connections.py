@@ -14,8 +14,10 @@ from structlog.testing import capture_logs
 from partitions import wire
 from partitions.server.host.connections import ConnectionLimits, Connections
 from partitions.server.host.listener import Listener, Pump
+from partitions.server.host.stalls import Stalls
+from partitions.server.intake import RequestBudget
 from partitions.server.limits import SessionLimits
-from partitions.server.session import SessionStatistics
+from partitions.server.statistics import SessionStatistics
 from raftlog.engine.handshake import CONTROL, Hello, encode_hello
 from raftlog.host import TrioReactor
 from raftlog.testing.reactor import VirtualReactor
@@ -23,6 +25,7 @@ from raftlog.types import ReplicaId
 from tests.partitions.api.fakes import FakeServices
 
 IDLE_US = 80_000
+LOOK_US = 50_000
 
 
 class FakeConnection:
@@ -63,12 +66,20 @@ def test_only_what_moves_no_bytes_and_has_no_request_open_is_closed() -> None:
 
 
 @asynccontextmanager
-async def serving(limits: ConnectionLimits) -> AsyncIterator[tuple[Connections, int]]:
+async def serving(
+    limits: ConnectionLimits,
+    services: FakeServices | None = None,
+    room: RequestBudget | None = None,
+) -> AsyncIterator[tuple[Connections, int]]:
     """A listener on loopback: (its connections, its port)."""
     reactor = TrioReactor()
     sock = socket.create_server(("127.0.0.1", 0))
     connections = Connections(reactor, limits)
-    listener = Listener("PLAIN", sock, FakeServices(), SessionLimits(), Pump(reactor), connections)
+    services, room = services or FakeServices(), room or RequestBudget(1 << 28)
+    stalls = Stalls(reactor, room, services.response_budget, LOOK_US)
+    listener = Listener(
+        "PLAIN", sock, services, SessionLimits(), room, Pump(reactor), connections, stalls
+    )
     async with trio.open_nursery() as nursery:
         await nursery.start(reactor.run)
         nursery.start_soon(listener.run)
