@@ -178,8 +178,11 @@ class Nemesis:
     def _isolate_leader(self) -> None:
         leader = self._cluster.leader()
         if leader is not None:
-            self._cluster.network.isolate(leader.id.node, list(self._cluster.by_node))
-            self._mend_later()
+            self._isolate(leader)
+
+    def _isolate(self, replica: Replica) -> None:
+        self._cluster.network.isolate(replica.id.node, list(self._cluster.by_node))
+        self._mend_later()
 
     def _coup(self) -> None:
         """All but the leader start anew, and elect another behind its back."""
@@ -250,8 +253,8 @@ class Nemesis:
             others = [i for i in leader.node.configuration.voters if i != leader.id]
             if others:
                 leader.transfer(self._random.choice(others))
-            if self._random.random() < 0.3:
-                self._after(self._duration(20_000), self._isolate_leader)
+            if self._random.random() < 0.5:  # before it hears of its successor
+                self._after(self._duration(8_000), lambda: self._isolate(leader))
 
     def _campaign(self) -> None:
         replica = self._someone()

@@ -95,6 +95,9 @@ class Options:
         if size.random() < 0.1:
             nodes = size.choice((1, 2, 4))  # where quorums are strange
         drift_ppm = random.choice((0, 200, 50_000))
+        leases = size.random() < 0.3
+        if leases:
+            chosen += ["coup", "transfer"]  # nothing else puts a lease to the test
         return Options(
             seed=seed,
             nodes=nodes,
@@ -112,9 +115,10 @@ class Options:
                 max_append_bytes=random.choice((32, 1024, 1 << 20)),
                 max_uncommitted_bytes=random.choice((64, 1 << 20)),
                 eager_commit=random.random() < 0.5,
-                lease_reads=size.random() < 0.3,
+                lease_reads=leases,
                 clock_drift_ppm=max(drift_ppm, 100),
             ),
+            read_share=0.6 if leases else 0.2,
             pass_us=random.choice((0, 0, 200, 2_000)),
             wire=random.random() < 0.15,
             write_first=random.random() < 0.5,
