@@ -14,6 +14,7 @@ from raftlog.codec import decode, encode
 from raftlog.core.node import Node
 from raftlog.errors import NotLeader, Overloaded
 from raftlog.framing import PREFIX_BYTES
+from raftlog.messages import Message
 from raftlog.ready import Ready, SnapshotInstall, SnapshotWanted
 from raftlog.testing.checker import Seen
 from raftlog.testing.history import Violation
@@ -110,10 +111,14 @@ class Replica:
     # --------------------------------------------------------------------------------- inputs
 
     def _packet(self, sender: int, packet: Packet) -> None:
-        message = decode(packet)[1] if isinstance(packet, bytes) else packet
+        message = self._decoded(packet)
         self._trace("recv", sender, message)
         self.node.receive(self.process.now_us(), self.world.by_node[sender], message)
         self._after_input()
+
+    @staticmethod
+    def _decoded(packet: Packet) -> Message:
+        return decode(packet)[1] if isinstance(packet, bytes) else packet
 
     def _tick(self) -> None:
         self._timer = None
@@ -350,17 +355,16 @@ class Replica:
 
     def _answer_with_chunk(self, wanted: SnapshotWanted) -> None:
         """Read a piece of the newest snapshot, a little later, as a disk would."""
+        self.process.call_at(self.process.now_us() + 50, lambda: self._chunk_read(wanted))
 
-        def answer() -> None:
-            meta, data = self.store.durable.meta, self.store.durable.data
-            cursor = wanted.cursor if wanted.index == meta.position.index else 0
-            end = cursor + self.world.options.chunk_bytes
-            piece, done = data[cursor:end], end >= len(data)
-            self._trace("chunk", wanted.follower, meta.position.index, cursor, done)
-            self.node.snapshot_chunk(wanted.follower, meta, cursor, piece, done)
-            self._after_input()
-
-        self.process.call_at(self.process.now_us() + 50, answer)
+    def _chunk_read(self, wanted: SnapshotWanted) -> None:
+        meta, data = self.store.durable.meta, self.store.durable.data
+        cursor = wanted.cursor if wanted.index == meta.position.index else 0
+        end = cursor + self.world.options.chunk_bytes
+        piece, done = data[cursor:end], end >= len(data)
+        self._trace("chunk", wanted.follower, meta.position.index, cursor, done)
+        self.node.snapshot_chunk(wanted.follower, meta, cursor, piece, done)
+        self._after_input()
 
     def _receive_chunk(self, chunk: SnapshotInstall) -> tuple[SnapshotMeta, bytes] | None:
         """Keep a chunk; the whole snapshot once it is complete."""
