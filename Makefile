@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 
-.PHONY: quorum test verify fix unit sim brokers-sim live bench clean
+.PHONY: quorum test verify fix unit sim mutants brokers-sim live bench clean
 .DELETE_ON_ERROR:
 
 quorum: $(VENV)/.installed          ## install what is missing and run a cluster on loopback
@@ -28,6 +28,9 @@ sim: $(VENV)/.installed-dev         ## SEEDS=how many, SEED=replay one, SECONDS=
 	@$(BIN)/python -m raftlog.testing \
 		$(if $(SEEDS),--seeds $(SEEDS)) $(if $(SEED),--seed $(SEED)) $(if $(SECONDS),--seconds $(SECONDS)) \
 		$(if $(REPLAY),--replay $(REPLAY))
+
+mutants: $(VENV)/.installed-dev     ## does the simulation catch every deliberate mistake? SEEDS=how many each may survive
+	@$(BIN)/python -m tests.raftlog.sim.mutants $(if $(SEEDS),--seeds $(SEEDS)) $(NAMES)
 
 brokers-sim: $(VENV)/.installed-dev ## whole brokers: SEEDS=how many of each scenario, SCENARIO=, SEED=
 	@$(BIN)/python -m partitions.testing \

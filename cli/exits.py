@@ -13,7 +13,8 @@ class ExitCode(IntEnum):
 
     OK = 0
     FAILED = 1
-    """The cluster answered, and the answer is a failure; or some of the work failed."""
+    """The cluster answered, and the answer is a failure or not a healthy cluster; or some of the
+    work failed."""
     USAGE = 2
     """The arguments make no sense; nothing was tried."""
     UNREACHABLE = 3
@@ -21,7 +22,10 @@ class ExitCode(IntEnum):
     TIMED_OUT = 4
     """Connected, but there was no answer in time: what was asked may or may not happen."""
     PRECONDITION = 5
-    """This machine is not as needed: a port is taken, a directory is formatted otherwise."""
+    """This machine is not as needed: a port is taken, a directory is lost or formatted otherwise.
+
+    Starting again does not help before somebody has looked.
+    """
     INTERRUPTED = 130
     """Ctrl-C."""
 

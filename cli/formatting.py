@@ -82,10 +82,7 @@ def describe_directory(data: Path) -> dict[str, Any]:
             (voter.node_id, voter.directory_id) == (found.node_id, found.directory_id)
             for voter in found.voters
         ),
-        "voters": [
-            f"{voter.node_id}@{voter.host}:{voter.port}:{voter.directory_id.hex()}"
-            for voter in found.voters
-        ],
+        "voters": [str(voter) for voter in found.voters],
     }
 
 

@@ -27,6 +27,13 @@ class CorruptLog(RaftError):
     """Bytes on this machine's disk are not what was made durable: this replica must not vote."""
 
 
+class GroupOffline(RaftError):
+    """This replica of one group is out of service: it neither votes nor acknowledges nor leads.
+
+    The process and its other groups go on. The text says what was wrong with it.
+    """
+
+
 class DiskFailed(RaftError):
     """A write or sync failed. Fatal: the process ends, it never retries a failed fsync."""
 

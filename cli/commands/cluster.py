@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
 import click
 
-from cli import clients
-from cli.context import Target, output_option, target_options
-from cli.exits import ExitCode
+from cli.context import Address, Target, output_option, target_options
+from cli.exits import CommandFailed, ExitCode
 from cli.output import emit_json, emit_record, emit_rows
 
-if TYPE_CHECKING:
-    from confluent_kafka.admin import ClusterMetadata
+SOME_PLACES = 20
 
 
 @click.group()
@@ -21,74 +20,68 @@ def cluster() -> None:
 
 
 @cluster.command(
-    epilog="Example: quorate cluster status --check && echo healthy",
-)
-@click.option(
-    "--check",
-    is_flag=True,
-    help="Exit with 1 unless there is a controller and every partition has all its replicas.",
+    epilog="Example: quorate cluster status && echo healthy",
 )
 @output_option
 @target_options
 @click.pass_context
-def status(ctx: click.Context, check: bool, output: str, target: Target) -> None:
-    """Show brokers, controller, and partitions without leader or with lagging replicas."""
-    summary = summarize(clients.metadata(clients.admin(target), target))
+def status(ctx: click.Context, output: str, target: Target) -> None:
+    """Ask every broker who is there, who is the controller, and what is missing.
+
+    Every broker that a bootstrap address names is asked over a connection of its own, for at most
+    3 seconds (or --timeout). Exits with 1 and says why unless all of them answer and agree on a
+    controller, and every partition has a leader and all its replicas.
+    """
+    if target.client_settings:
+        raise CommandFailed(
+            "cluster status asks the brokers itself: no --client-setting has an effect on it",
+            ExitCode.USAGE,
+        )
+    from cli.health import summarize
+    from cli.survey import ASK_S, View, survey
+
+    found = survey(target.bootstrap, min(ASK_S, target.timeout_s))
+    if not any(isinstance(answer, View) for answer in found.values()):
+        raise nobody_answers(found)
+    summary = summarize(found)
     if output == "json":
         emit_json(summary)
     else:
         _emit_table(summary)
-    if check and not summary["healthy"]:
+    if not summary["healthy"]:
         ctx.exit(ExitCode.FAILED)
 
 
-def summarize(found: ClusterMetadata) -> dict[str, Any]:
-    """What one broker's metadata says about the whole cluster."""
-    partitions = [
-        (topic, partition)
-        for topic, about in sorted(found.topics.items())
-        for partition in about.partitions.values()
-    ]
-    leaderless = [_place(topic, p.id) for topic, p in partitions if p.leader < 0]
-    under = [_place(topic, p.id) for topic, p in partitions if len(p.isrs) < len(p.replicas)]
-    controller = found.controller_id if found.controller_id >= 0 else None
-    return {
-        "cluster_id": found.cluster_id,
-        "controller": controller,
-        "healthy": controller is not None and not leaderless and not under,
-        "topics": len(found.topics),
-        "partitions": len(partitions),
-        "leaderless": leaderless,
-        "under_replicated": under,
-        "brokers": [
-            {
-                "id": broker.id,
-                "address": f"{broker.host}:{broker.port}",
-                "controller": broker.id == controller,
-                "leads": sum(p.leader == broker.id for _, p in partitions),
-                "replicas": sum(broker.id in p.replicas for _, p in partitions),
-            }
-            for _, broker in sorted(found.brokers.items())
-        ],
-    }
-
-
-def _place(topic: str, partition: int) -> str:
-    return f"{topic}-{partition}"
+def nobody_answers(silences: Mapping[Address, Any]) -> CommandFailed:
+    """The failure for addresses of which none gave an answer."""
+    reasons = ", ".join(f"{address} ({each.reason})" for address, each in silences.items())
+    if any(each.connected for each in silences.values()):
+        return CommandFailed(
+            f"connected, but no broker answers: {reasons}; one that has just started waits for "
+            "a majority of the voters: its log says so",
+            ExitCode.TIMED_OUT,
+        )
+    return CommandFailed(
+        f"cannot reach the cluster: {reasons}; is it running, and is --bootstrap right?",
+        ExitCode.UNREACHABLE,
+    )
 
 
 def _emit_table(summary: dict[str, Any]) -> None:
-    some = 20
-    record = {key: value for key, value in summary.items() if key != "brokers"}
+    record = {key: value for key, value in summary.items() if key not in ("brokers", "reasons")}
     for key in ("leaderless", "under_replicated"):
         places = summary[key]
-        rest = f" and {len(places) - some} more" if len(places) > some else ""
-        record[key] = f"{len(places)} {', '.join(places[:some])}{rest}".strip()
+        more = len(places) - SOME_PLACES
+        rest = f" and {more} more" if more > 0 else ""
+        record[key] = f"{len(places)} {', '.join(places[:SOME_PLACES])}{rest}".strip()
+    if summary["reasons"]:
+        record["healthy"] = "no: " + f"\n{'':18}".join(summary["reasons"])
     emit_record("table", record)
     click.echo()
     columns = {
         "id": "BROKER",
         "address": "ADDRESS",
+        "reachable": "REACHABLE",
         "controller": "CONTROLLER",
         "leads": "LEADS",
         "replicas": "REPLICAS",

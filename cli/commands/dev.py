@@ -6,7 +6,7 @@ import shutil
 import signal
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -51,13 +51,15 @@ NODES_MAX = 9
     "--ready-file",
     type=click.Path(dir_okay=False, path_type=Path),
     help="Written (atomically) once the cluster serves and whenever a pid changes; removed at "
-    "the end. JSON: bootstrap, brokers with id, pid, kafka, peer, config, log.",
+    "the end. JSON: bootstrap, cluster_id, brokers with id, pid, kafka, peer, config, log, down. "
+    "pid is null while a broker does not run, down says why it is not started (again), or null.",
 )
 @click.option(
     "--restart/--no-restart",
     default=True,
     show_default=True,
-    help="Start a broker that died again; one that keeps failing at its start is given up.",
+    help="Start a broker that died again; one that keeps failing at its start is given up, and "
+    "the others go on while they are a majority of the voters.",
 )
 @click.option(
     "--ready-timeout",
@@ -90,15 +92,16 @@ def dev(
     """
     from cli.dev import plan as plans
     from cli.dev import ports
+    from cli.dev.directories import prepare
     from cli.dev.supervisor import Options
 
     options = Options(restart, ready_file, ready_timeout_s)
     with data_directory(data) as root:
         plan = plans.obtain(root, nodes, port)
         ports.check(plan.addresses())
-        prepare(plan, fsync=not unsafe_no_fsync)
-        note(f"starting {len(plan.brokers)} brokers in {root}")
-        run(plan, options, output)
+        refused = prepare(plan, root / plans.PLAN_FILE, fsync=not unsafe_no_fsync)
+        note(f"starting {len(plan.brokers) - len(refused)} brokers in {root}")
+        run(plan, options, output, refused)
 
 
 @contextmanager
@@ -126,36 +129,21 @@ def data_directory(data: Path | None) -> Iterator[Path]:
     shutil.rmtree(temporary, ignore_errors=True)
 
 
-def prepare(plan: Plan, *, fsync: bool) -> None:
-    """Write configuration files and format the directories that are not formatted yet."""
-    from cli.dev import plan as plans
-    from cli.formatting import format_directory
-    from raftlog.disk.properties import Properties, Voter
+def run(plan: Plan, options: Options, output: str, refused: Mapping[int, str]) -> None:
+    """Supervise until a signal comes or nothing is left to supervise.
 
-    voters = tuple(
-        Voter(broker.id, broker.directory, broker.peer.host, broker.peer.port)
-        for broker in plan.voters
-    )
-    for broker in plan.brokers:
-        broker.data.mkdir(parents=True, exist_ok=True)
-        wanted = plans.settings(broker, len(plan.brokers), fsync=fsync)
-        broker.config.write_text(plans.toml(wanted), encoding="utf-8")
-        identity = Properties(plan.cluster_id, broker.id, broker.directory, voters)
-        format_directory(broker.data, identity, ignore_formatted=True)
-
-
-def run(plan: Plan, options: Options, output: str) -> None:
-    """Supervise until a signal comes or nothing is left to supervise."""
+    `refused`: brokers that must not be started, and why.
+    """
     import trio
 
     from cli.dev import ready
     from cli.dev.supervisor import Supervisor
 
-    supervisor = Supervisor(plan, options, note)
+    supervisor = Supervisor(plan, options, note, refused=refused)
 
     def announce() -> None:
         if output == "json":
-            emit_json(ready.document(plan, supervisor.pids))
+            emit_json(ready.document(plan, supervisor.pids, supervisor.down))
         else:
             click.echo(welcome(plan, supervisor))
 
@@ -187,18 +175,21 @@ async def _until_signal(supervisor: Supervisor, announce: Callable[[], None]) ->
 
 def welcome(plan: Plan, supervisor: Supervisor) -> str:
     """What to tell the person who started the cluster."""
-    first = plan.brokers[0]
-    at = "" if str(first.kafka) == DEFAULT_BOOTSTRAP else f" -b {first.kafka}"
+    up = [broker for broker in plan.brokers if broker.id not in supervisor.down]
+    at = "" if str(up[0].kafka) == DEFAULT_BOOTSTRAP else f" -b {up[0].kafka}"
     quorate = own_name()
-    victim = plan.brokers[-1]
+    victim = up[-1]
+    some = "" if len(up) == len(plan.brokers) else f" of {len(plan.brokers)}"
+    bootstrap = ",".join(str(broker.kafka) for broker in up)
     return "\n".join(
         [
-            f"{len(plan.brokers)} brokers serve. Bootstrap address: {plan.bootstrap}",
+            f"{len(up)}{some} brokers serve. Bootstrap address: {bootstrap}",
+            *(f"Broker {each} is down: {why}" for each, why in sorted(supervisor.down.items())),
             "Try, in another terminal:",
             f"  {quorate} topic create greetings --partitions 3{at}",
             f"  seq 10 | {quorate} produce greetings{at}; "
             f"{quorate} consume greetings{at} --until-end",
-            f"  kill -9 {supervisor.pids[victim.id]}; {quorate} cluster status{at}    "
+            f"  kill -9 {supervisor.pids.get(victim.id)}; {quorate} cluster status{at}    "
             f"(that is broker {victim.id})",
             "Ctrl-C stops the cluster.",
         ]

@@ -123,6 +123,9 @@ def produce(
             "linger.ms": linger_ms,
             "batch.size": batch_bytes,
             "compression.type": compression,
+            # librdkafka asks for a producer id 0.5 s later when it is connected to no broker at the
+            # moment it first wants one; with this it connects to all of them, and needs to anyway.
+            "enable.sparse.connections": False,
             "message.timeout.ms": int(max(delivery_timeout_s * 1000, linger_ms + 1)),
             "delivery.report.only.error": True,
         },

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import secrets
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +23,8 @@ REPLICATION_FACTOR_MAX = 3
 VOTERS_MAX = 3
 """The first brokers of a larger cluster vote in the metadata quorum, the others only observe."""
 PLAN_FILE = "dev.json"
-FORMAT = 1
+FORMAT = 2
+"""Of the plan file. Format 1 did not say which directories had been formatted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +36,8 @@ class BrokerPlan:
     kafka: Address
     peer: Address
     root: Path
+    formatted: bool = False
+    """Its data directory was made: if it is gone now, what it held is lost, not new."""
 
     @property
     def data(self) -> Path:
@@ -66,6 +71,16 @@ class Plan:
     def voters(self) -> tuple[BrokerPlan, ...]:
         """The founding members of the metadata quorum."""
         return self.brokers[:VOTERS_MAX]
+
+    @property
+    def majority(self) -> int:
+        """How many voters it takes to serve."""
+        return len(self.voters) // 2 + 1
+
+    def with_formatted(self, brokers: Collection[int]) -> Plan:
+        """The same plan, remembering that the data directories of `brokers` were made."""
+        marked = [replace(b, formatted=b.formatted or b.id in brokers) for b in self.brokers]
+        return replace(self, brokers=tuple(marked))
 
     def addresses(self) -> list[Address]:
         """Everything that will be listened on."""
@@ -144,29 +159,36 @@ def toml(wanted: dict[str, str | int | bool]) -> str:
 
 
 def save(plan: Plan, path: Path) -> None:
-    """Keep the plan."""
+    """Keep the plan, in one step and durably: a reader sees the old one or the new one."""
     brokers = [
         {
             "id": broker.id,
             "directory": broker.directory.hex(),
             "kafka": broker.kafka.port,
             "peer": broker.peer.port,
+            "formatted": broker.formatted,
         }
         for broker in plan.brokers
     ]
     document = {"format": FORMAT, "cluster_id": plan.cluster_id, "brokers": brokers}
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(document, indent=1), encoding="utf-8")
+    temporary = path.with_name(f"{path.name}.new")
+    with temporary.open("w", encoding="utf-8") as file:
+        json.dump(document, file, indent=1)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
 
 
 def load(path: Path) -> Plan:
     """Read a kept plan; CommandFailed when it is not one."""
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
-        if document["format"] != FORMAT:
+        if document["format"] not in (1, FORMAT):
             raise ValueError(f"format {document['format']!r}")
         brokers = tuple(_broker(path.parent, about) for about in document["brokers"])
-        return Plan(str(document["cluster_id"]), brokers)
+        plan = Plan(str(document["cluster_id"]), brokers)
+        return plan if document["format"] == FORMAT else _from_format_1(plan)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise CommandFailed(
             f"{path} is not a plan this version can read ({error}); use another --data directory",
@@ -181,7 +203,15 @@ def _broker(root: Path, about: dict[str, Any]) -> BrokerPlan:
         Address(HOST, int(about["kafka"])),
         Address(HOST, int(about["peer"])),
         root,
+        bool(about.get("formatted", False)),
     )
+
+
+def _from_format_1(plan: Plan) -> Plan:
+    """Format 1 was written by releases that formatted every directory before any broker ran: a
+    broker's log shows that they all were."""
+    ran = any(broker.log.exists() for broker in plan.brokers)
+    return plan.with_formatted([broker.id for broker in plan.brokers] if ran else [])
 
 
 def _check_kept(plan: Plan, path: Path, nodes: int | None, port: int | None) -> None:

@@ -7,7 +7,7 @@ readiness depends on the broker alone and costs no thread.
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import trio
@@ -101,16 +101,20 @@ async def _exactly(stream: trio.SocketStream, count: int) -> bytes:
     return bytes(parts)
 
 
-async def wait_until_serving(addresses: Sequence[Address]) -> None:
-    """Return when every broker lists as many brokers as there are, and a controller.
+async def wait_until_serving(wanted: Callable[[], Mapping[int, Address]]) -> None:
+    """Return when each of the wanted brokers lists them all, and one of them as the controller.
 
+    `wanted` is asked again and again: a broker that turns out not to start is not waited for.
     Unbounded: the caller sets the time-out.
     """
-    for address in addresses:
-        # There is nothing to wait on: another process becomes ready, and only asking tells.
-        while not _complete(await ask(address), len(addresses)):  # noqa: ASYNC110
-            await trio.sleep(POLL_S)
+    # There is nothing to wait on: another process becomes ready, and only asking tells.
+    while not await _all_serve(wanted()):  # noqa: ASYNC110
+        await trio.sleep(POLL_S)
 
 
-def _complete(view: View | None, brokers: int) -> bool:
-    return view is not None and len(view.brokers) == brokers and view.controller in view.brokers
+async def _all_serve(brokers: Mapping[int, Address]) -> bool:
+    for address in brokers.values():
+        view = await ask(address)
+        if view is None or view.controller not in brokers or not set(view.brokers) >= set(brokers):
+            return False
+    return True

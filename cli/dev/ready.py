@@ -11,8 +11,12 @@ from typing import Any
 from cli.dev.plan import Plan
 
 
-def document(plan: Plan, pids: Mapping[int, int]) -> dict[str, Any]:
-    """The file's content; `pid` is null for a broker that is not running now."""
+def document(plan: Plan, pids: Mapping[int, int], down: Mapping[int, str]) -> dict[str, Any]:
+    """The file's content.
+
+    `pid` is null for a broker that is not running now; `down` says why one is not started
+    (again), null for the others. `bootstrap` names all of them: a client tries one after another.
+    """
     return {
         "bootstrap": plan.bootstrap,
         "cluster_id": plan.cluster_id,
@@ -24,6 +28,7 @@ def document(plan: Plan, pids: Mapping[int, int]) -> dict[str, Any]:
                 "peer": str(broker.peer),
                 "config": str(broker.config),
                 "log": str(broker.log),
+                "down": down.get(broker.id),
             }
             for broker in plan.brokers
         ],

@@ -6,13 +6,14 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import trio
 
+from cli.context import Address
 from cli.dev import probe, ready
 from cli.dev.plan import BrokerPlan, Plan
 from cli.dev.restarts import RestartPolicy
@@ -47,14 +48,22 @@ class Supervisor:
     """One cluster's processes. `run` is called once."""
 
     def __init__(
-        self, plan: Plan, options: Options, say: Say, command: CommandOf | None = None
+        self,
+        plan: Plan,
+        options: Options,
+        say: Say,
+        command: CommandOf | None = None,
+        refused: Mapping[int, str] | None = None,
     ) -> None:
+        """`refused`: brokers that are not even started, and why."""
         self._plan = plan
         self._options = options
         self._say = say
         self._command = command or broker_command
         self._pids: dict[int, int] = {}
-        self._given_up: dict[int, str] = {}
+        self._down = dict(refused or {})
+        self._code = ExitCode.PRECONDITION if self._down else ExitCode.FAILED
+        """Of a failure to come up."""
         self._serving = False
         self._failure: CommandFailed | None = None
         self._scope = trio.CancelScope()
@@ -65,6 +74,11 @@ class Supervisor:
         """Broker id -> pid of those that run now."""
         return dict(self._pids)
 
+    @property
+    def down(self) -> dict[int, str]:
+        """Broker id -> why it is not started (again)."""
+        return dict(self._down)
+
     def stop(self) -> None:
         """Stop the brokers, with patience; called again, without."""
         if self._scope.cancel_called:
@@ -74,13 +88,20 @@ class Supervisor:
     async def run(self, on_ready: Callable[[], None]) -> None:
         """Run until `stop`, calling `on_ready` once the cluster serves.
 
+        Brokers that do not start are left out while the others are a majority of the voters.
         Raises CommandFailed when it does not come up, or when no broker is left.
         """
+        for number, reason in sorted(self._down.items()):
+            self._say(f"broker {number} is not started: {reason}")
+        self._need_majority()
+        if self._failure is not None:
+            raise self._failure
         try:
             with self._scope:
                 async with trio.open_nursery() as nursery:
                     for broker in self._plan.brokers:
-                        nursery.start_soon(self._keep, broker)
+                        if broker.id not in self._down:
+                            nursery.start_soon(self._keep, broker)
                     await self._wait_ready()
                     self._serving = True
                     self._publish()
@@ -93,7 +114,7 @@ class Supervisor:
 
     async def _wait_ready(self) -> None:
         with trio.move_on_after(self._options.ready_timeout_s) as scope:
-            await probe.wait_until_serving([broker.kafka for broker in self._plan.brokers])
+            await probe.wait_until_serving(self._expected)
         if scope.cancelled_caught:
             for broker in self._plan.brokers:
                 self._say(f"last lines of {broker.log}:\n{tail(broker.log)}")
@@ -103,6 +124,23 @@ class Supervisor:
                 ExitCode.TIMED_OUT,
             )
             await trio.lowlevel.checkpoint()
+
+    def _expected(self) -> dict[int, Address]:
+        """The brokers that have to serve: those that are not given up."""
+        return {b.id: b.kafka for b in self._plan.brokers if b.id not in self._down}
+
+    def _need_majority(self) -> None:
+        """Fail when too few voters are left to serve."""
+        voters = self._plan.voters
+        left = [broker for broker in voters if broker.id not in self._down]
+        if len(left) >= self._plan.majority:
+            return
+        reasons = "; ".join(f"broker {b.id}: {self._down[b.id]}" for b in voters if b not in left)
+        self._fail(
+            f"{len(left)} of {len(voters)} voters can start, and it takes {self._plan.majority} "
+            f"to serve: {reasons}",
+            self._code,
+        )
 
     def _fail(self, message: str, code: ExitCode) -> None:
         if self._failure is None:
@@ -120,23 +158,26 @@ class Supervisor:
                 f"{tail(broker.log)}"
             )
             if not self._options.restart:
-                self._give_up(broker, "restarts are off")
+                self._give_up(broker, "restarts are off", status)
                 return
             uptime_s = trio.current_time() - started
             delay_s = policy.died(uptime_s, killed=status == -signal.SIGKILL)
             if delay_s is None:
-                self._give_up(broker, policy.reason)
+                self._give_up(broker, policy.reason, status)
                 return
             self._say(f"broker {broker.id} is started again in {delay_s:g} s")
             await trio.sleep(delay_s)
 
-    def _give_up(self, broker: BrokerPlan, reason: str) -> None:
-        self._given_up[broker.id] = reason
+    def _give_up(self, broker: BrokerPlan, reason: str, status: int) -> None:
+        self._down[broker.id] = f"{reason}; {how(status)}: {last_words(broker.log)}"
         self._say(f"broker {broker.id} is not started again: {reason}")
+        if status == ExitCode.PRECONDITION:
+            self._code = ExitCode.PRECONDITION
         if not self._serving:
-            self._fail(f"broker {broker.id} does not start: {reason}", ExitCode.FAILED)
-        elif len(self._given_up) == len(self._plan.brokers):
+            self._need_majority()
+        elif len(self._down) == len(self._plan.brokers):
             self._fail("no broker is left", ExitCode.FAILED)
+        self._publish()
 
     async def _run_once(self, broker: BrokerPlan) -> int:
         """Start one process and wait for its end; returns its exit status, negative: a signal."""
@@ -194,7 +235,9 @@ class Supervisor:
     def _publish(self) -> None:
         """Tell others about the present processes, once there is a cluster to tell of."""
         if self._options.ready_file is not None and self._serving:
-            ready.write(self._options.ready_file, ready.document(self._plan, self._pids))
+            ready.write(
+                self._options.ready_file, ready.document(self._plan, self._pids, self._down)
+            )
 
 
 def how(status: int) -> str:
@@ -206,13 +249,22 @@ def how(status: int) -> str:
 
 def tail(path: Path) -> str:
     """The last lines of a log, indented."""
+    return "\n".join(f"    {line}" for line in _last_lines(path)[-TAIL_LINES:]) or "    (empty)"
+
+
+def last_words(path: Path) -> str:
+    """The last line of a log: where a command says why it failed."""
+    lines = [line for line in _last_lines(path) if line.strip()]
+    return lines[-1].removeprefix("quorate: ") if lines else f"nothing is said in {path}"
+
+
+def _last_lines(path: Path) -> list[str]:
     try:
         with path.open("rb") as file:
             file.seek(max(0, path.stat().st_size - TAIL_BYTES))
-            lines = file.read(TAIL_BYTES).decode("utf-8", "replace").splitlines()
+            return file.read(TAIL_BYTES).decode("utf-8", "replace").splitlines()
     except OSError as error:
-        return f"    (cannot be read: {error.strerror})"
-    return "\n".join(f"    {line}" for line in lines[-TAIL_LINES:]) or "    (empty)"
+        return [f"({path} cannot be read: {error.strerror})"]
 
 
 def _environment() -> dict[str, str]:

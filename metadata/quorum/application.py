@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from metadata.quorum.image_holder import ImageHolder
 from raftlog.disk.segment_log import SegmentLog
@@ -29,6 +29,8 @@ class MetadataApplication(ImageHolder):
         self.log = log
         self._snapshot_bytes = snapshot_bytes
         self._unsaved_bytes = 0
+        self.on_offline: Callable[[str], None] = lambda reason: None
+        """Hears that this copy cannot be trusted: without metadata a broker must end."""
         self.group: Group
         data = log.snapshot_bytes()
         if data:
@@ -68,6 +70,10 @@ class MetadataApplication(ImageHolder):
 
     def truncated(self, first: int) -> None:
         """Nothing here depends on uncommitted entries."""
+
+    def offline(self, reason: str) -> None:
+        """A broker without metadata is of no use to anybody."""
+        self.on_offline(reason)
 
     def read_snapshot(self, cursor: int, max_bytes: int) -> tuple[SnapshotMeta, bytes, bool]:
         """Part of the newest snapshot."""

@@ -7,6 +7,8 @@ ever. Rules:
 - One question is open at a time, so entries are applied in order and the position never goes back.
 - The controller is asked if it is connected, else any connected voter; whoever failed, was
   behind or knew of no controller is not asked next.
+- A controller that no voter has named for CONTROLLER_KNOWN_US is not the controller any more, as
+  far as this broker can tell.
 - Answers are checked before they are applied. What no voter would send is PeerFault, which
   closes the connection; a record of a later release ends this broker.
 - Nothing is on disk: a restarted observer knows the cluster when a voter has answered. Its
@@ -45,6 +47,8 @@ RETRY_US = 50_000
 PAUSE_US = 10_000
 """Between an answer without news and the next question."""
 ANSWER_TIMEOUT_US = POLL_US + 2_000_000
+CONTROLLER_KNOWN_US = 2 * POLL_US
+"""Voters that see a controller name it once per POLL_US, and forget it soon when they do not."""
 
 
 class MetadataObserver(ImageHolder):
@@ -72,6 +76,8 @@ class MetadataObserver(ImageHolder):
         """Whom not to ask next if there is another."""
         self._asking = False
         self._timer: Timer | None = None
+        self._named_us = 0
+        """When a voter last named the present controller."""
 
     def start(self) -> None:
         """Begin; goes on for the process's life."""
@@ -92,6 +98,7 @@ class MetadataObserver(ImageHolder):
     def _ask(self) -> None:
         if self._asking:
             return
+        self._forget_controller()
         node = self._whom()
         if node is None:
             self._next(RETRY_US)
@@ -208,7 +215,15 @@ class MetadataObserver(ImageHolder):
                 f"voter {node} says that {view.node} leads term {view.term}, "
                 f"another one said {known.leader.node}"
             )
+        self._named_us = self._reactor.now_us()
         return view.node is not None
+
+    def _forget_controller(self) -> None:
+        """Say that there is no controller if no voter has confirmed it for long."""
+        known = self.state
+        late = self._reactor.now_us() - self._named_us > CONTROLLER_KNOWN_US
+        if late and known is not None and known.leader is not None:
+            self._tell_leader(LeaderView(known.term, None, False))
 
     def _tell_leader(self, view: LeaderView) -> None:
         leader = next((voter for voter in self._voters if voter.node == view.node), None)

@@ -8,6 +8,7 @@ from metadata.records import Listener
 from partitions.api.services import Services
 from partitions.errors import ErrorCode, KafkaError
 from partitions.replicas.interface import Replica
+from partitions.replicas.offline import storage_error
 
 NO_EPOCH = -1
 
@@ -18,13 +19,16 @@ def leading_replica(
     """This broker's replica of partition `number`, if it leads.
 
     `known_epoch` is the leader epoch the client believes in (KIP-320), NO_EPOCH for none.
-    Raises KafkaError UNKNOWN_TOPIC_OR_PARTITION, NOT_LEADER_OR_FOLLOWER, FENCED_LEADER_EPOCH
-    (the client is behind) or UNKNOWN_LEADER_EPOCH (this broker is behind).
+    Raises KafkaError UNKNOWN_TOPIC_OR_PARTITION, NOT_LEADER_OR_FOLLOWER, KAFKA_STORAGE_ERROR
+    (this broker's copy is offline), FENCED_LEADER_EPOCH (the client is behind) or
+    UNKNOWN_LEADER_EPOCH (this broker is behind).
     """
     if topic is None or not 0 <= number < len(topic.partitions):
         raise _unknown(topic, number)
     replica = services.replica(topic.topic_id, number)
     if replica is None or not replica.is_leader:
+        if services.is_offline(topic.partitions[number].group):
+            raise storage_error(topic.name, number)
         raise KafkaError(
             ErrorCode.NOT_LEADER_OR_FOLLOWER,
             f"node {services.node_id} does not lead {topic.name}-{number}; refresh the metadata",

@@ -2,8 +2,8 @@
 
 Every leader named is in the same response's broker list, under the address of the listener
 that was asked. Brokers that are fenced are left out: a client could not use them. There is
-no set of in-sync replicas that drives anything here: `isr_nodes` shows the replicas on live
-brokers, `offline_replicas` the others.
+no set of in-sync replicas that drives anything here: `isr_nodes` shows the replicas in service
+on live brokers, `offline_replicas` the others.
 
 Encoded bodies are kept until the image or the leaders change, because every client of a
 cluster asks for the same ones.
@@ -54,9 +54,13 @@ def broker_list(image: MetadataImage, listener: str) -> dict[int, Any]:
 
 
 def controller_node(services: Services, brokers: dict[int, Any]) -> int:
-    """Where admin requests go: any broker forwards them, so this one does if need be."""
-    for node in (services.controller_id(), services.node_id):
-        if node is not None and node in brokers:
+    """Where admin requests go. Any broker forwards them, so this one is named if a client of the
+    listener cannot reach the controller; NO_NODE if there is none to forward to."""
+    controller = services.controller_id()
+    if controller is None:
+        return NO_NODE
+    for node in (controller, services.node_id):
+        if node in brokers:
             return node
     return NO_NODE
 
@@ -118,21 +122,31 @@ class _View:
         )
 
     def _partition(self, number: int, partition: Partition) -> Any:
-        code, node, epoch = self._leader(partition)
         nodes = [replica.node for replica in partition.replicas]
+        offline = self._offline(partition)
+        code, node, epoch = self._leader(partition, offline)
         return _Part(
             error_code=code.value,
             partition_index=number,
             leader_id=node,
             leader_epoch=epoch,
             replica_nodes=nodes,
-            isr_nodes=[n for n in nodes if n in self._live],
-            offline_replicas=[n for n in nodes if n not in self._live],
+            isr_nodes=[n for n in nodes if n not in offline],
+            offline_replicas=[n for n in nodes if n in offline],
         )
 
-    def _leader(self, partition: Partition) -> tuple[ErrorCode, int, int]:
+    def _offline(self, partition: Partition) -> set[int]:
+        """Replicas that are out of service, or on brokers that are down."""
+        is_offline, group = self._services.is_offline, partition.group
+        return {
+            replica.node
+            for replica in partition.replicas
+            if replica.node not in self._live or is_offline(group, replica)
+        }
+
+    def _leader(self, partition: Partition, offline: set[int]) -> tuple[ErrorCode, int, int]:
         leader = self._services.leader(partition.group)
-        if leader is None or leader.node not in self._live:
+        if leader is None or leader.node not in self._live or leader.node in offline:
             return ErrorCode.LEADER_NOT_AVAILABLE, NO_NODE, -1
         if leader.node in self.brokers:
             return ErrorCode.NONE, leader.node, leader.term

@@ -16,6 +16,7 @@ from partitions.errors import ErrorCode
 from partitions.replicas.interface import Replica
 from partitions.security import Authorizer
 from raftlog.seams import Reactor
+from raftlog.types import ReplicaId
 
 MIB = 1024 * 1024
 
@@ -107,7 +108,7 @@ class Services(Protocol):
 
     @property
     def leaders_version(self) -> int:
-        """Changes whenever an answer of `leader` may: LeaderTable.version."""
+        """Changes whenever an answer of `leader` or `is_offline` may."""
 
     def image(self) -> MetadataImage:
         """The newest image this broker has."""
@@ -117,6 +118,9 @@ class Services(Protocol):
 
     def replica(self, topic_id: bytes, partition: int) -> Replica | None:
         """This broker's copy of a partition, None when it holds none."""
+
+    def is_offline(self, group: int, replica: ReplicaId | None = None) -> bool:
+        """Is `replica`'s copy of a partition (None: this broker's) out of service?"""
 
     def controller_id(self) -> int | None:
         """The controller's node, as far as known."""

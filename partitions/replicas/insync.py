@@ -20,12 +20,12 @@ LOOK_AGAIN_US = 2_000
 class InsyncGate:
     """Counts the replicas of one group."""
 
-    __slots__ = ("_is_up", "_reactor")
+    __slots__ = ("_reactor", "_serves")
 
-    def __init__(self, reactor: Reactor, is_up: Callable[[ReplicaId], bool]) -> None:
-        """`is_up(replica)`: it is connected, or this very one."""
+    def __init__(self, reactor: Reactor, serves: Callable[[ReplicaId, int], bool]) -> None:
+        """`serves(replica, group)`: it is connected, or this very one, and not offline."""
         self._reactor = reactor
-        self._is_up = is_up
+        self._serves = serves
 
     def check(self, group: Group, wanted: int) -> None:
         """NOT_ENOUGH_REPLICAS unless `wanted` voters are connected; before the append."""
@@ -49,7 +49,7 @@ class InsyncGate:
             self._reactor.call_at(due, lambda: self.wait(group, index, wanted, done))
 
     def _live(self, group: Group) -> int:
-        return sum(map(self._is_up, group.node.configuration.voters))
+        return sum(self._serves(voter, group.id) for voter in group.node.configuration.voters)
 
     def _holders(self, group: Group, index: int) -> int:
         node = group.node

@@ -7,17 +7,18 @@ deleted topic's groups stop, then their files go. Peers cannot create or remove 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
-import cbor2
 import structlog
 
 from metadata.configs import BrokerLayers, TopicConfig, topic_config
 from metadata.image import ImageDelta, MetadataImage, Partition, Topic
 from metadata.records import ResourceType
+from partitions.replicas.creation import PARTITIONS_DIRECTORY, Creation
 from partitions.replicas.diskguard import DiskGuard
 from partitions.replicas.insync import InsyncGate
+from partitions.replicas.offline import OfflineReplica, report, sync_files
 from partitions.replicas.preferred import PreferredLeaders
 from partitions.replicas.replica import PartitionReplica
 from partitions.storage import FileCache, LogConfig, PartitionLog
@@ -25,19 +26,10 @@ from raftlog.disk.wal import RecoveredGroup
 from raftlog.engine import Engine, Group
 from raftlog.errors import CorruptLog
 from raftlog.seams import FileSystem, Reactor
-from raftlog.types import (
-    METADATA_GROUP,
-    NO_HARD_STATE,
-    ZERO_POSITION,
-    Configuration,
-    ReplicaId,
-    SnapshotMeta,
-)
+from raftlog.types import METADATA_GROUP, NO_HARD_STATE, Entry, ReplicaId
 
 log = structlog.get_logger()
 
-PARTITIONS_DIRECTORY = "partitions"
-_NAME_CHARACTERS = 200
 PREFERRED_DELAY_US = 100_000
 """After a start, preferred leaders wait this long for connections before they campaign."""
 
@@ -52,41 +44,6 @@ class ReplicaSettings(NamedTuple):
     producer_expiration_ms: int = 24 * 3600 * 1000
     rebalance_interval_us: int = 0
     """How often leaderships are given back to preferred replicas; 0: never."""
-
-
-class Creation(NamedTuple):
-    """What the write-ahead log says of a group's birth."""
-
-    topic_id: bytes
-    topic: str
-    partition: int
-    voters: tuple[ReplicaId, ...]
-
-    def encode(self) -> bytes:
-        """CBOR, for `Wal.stage_create`."""
-        voters = [list(voter) for voter in self.voters]
-        return cbor2.dumps([1, self.topic_id, self.topic, self.partition, voters])
-
-    @classmethod
-    def decode(cls, data: bytes) -> Creation:
-        """The opposite of `encode`; CorruptLog if it is something else."""
-        try:
-            version, topic_id, topic, partition, voters = cbor2.loads(data)
-            if version != 1:
-                raise CorruptLog(f"a group's creation has version {version}: upgrade this broker")
-            members = tuple([ReplicaId(node, directory) for node, directory in voters])
-        except (ValueError, TypeError, cbor2.CBORDecodeError) as error:
-            raise CorruptLog(f"a group's creation is unreadable: {error}") from error
-        return cls(topic_id, topic, partition, members)
-
-    def snapshot(self) -> SnapshotMeta:
-        """Position zero and the founding configuration."""
-        return SnapshotMeta(ZERO_POSITION, Configuration(self.voters))
-
-    def path(self, group: int) -> str:
-        """The partition's directory: unique by group, readable by topic and partition."""
-        name = f"{group}-{self.topic[:_NAME_CHARACTERS]}-{self.partition}"
-        return f"{PARTITIONS_DIRECTORY}/{name}"
 
 
 class ReplicaManager:
@@ -108,7 +65,7 @@ class ReplicaManager:
         self._reactor = reactor
         self._me = me
         self._files = FileCache(fs)
-        self._insync = InsyncGate(reactor, engine.links.is_up)
+        self._insync = InsyncGate(reactor, engine.links.serves)
         self._settings = settings
         self._guard = DiskGuard(
             fs, reactor, settings.directory, settings.free_bytes_min, engine.refuse_entries
@@ -120,10 +77,21 @@ class ReplicaManager:
         self._led = led
         self.replicas: dict[int, PartitionReplica] = {}
         self._by_partition: dict[tuple[bytes, int], PartitionReplica] = {}
+        self.offline: dict[int, OfflineReplica] = {}
+        """Copies out of service, by group; they are in neither of the two above."""
 
     def replica(self, topic_id: bytes, partition: int) -> PartitionReplica | None:
         """This broker's copy, None when it holds none."""
         return self._by_partition.get((topic_id, partition))
+
+    def is_offline(self, group: int, replica: ReplicaId | None = None) -> bool:
+        """Is `replica`'s copy of a partition (None: this broker's) out of service?"""
+        return self._engine.links.is_offline(replica or self._me, group)
+
+    @property
+    def offline_version(self) -> int:
+        """Changes whenever an answer of `is_offline` does."""
+        return self._engine.links.offline_version
 
     def prepare(self) -> None:
         """Make the directory of partitions."""
@@ -141,9 +109,57 @@ class ReplicaManager:
 
     # --- start
 
-    def open(self, group: int, recovered: RecoveredGroup, image: MetadataImage) -> PartitionReplica:
-        """Open a group's files at their checkpoint; the caller replays the WAL into `.log`."""
-        creation = Creation.decode(recovered.creation)
+    def open(
+        self, recovered: Mapping[int, RecoveredGroup], image: MetadataImage
+    ) -> dict[int, PartitionReplica]:
+        """Open the partitions' files at their checkpoints; the caller then calls `replay`.
+
+        Left out are groups that were offline before the restart, or whose files are damaged.
+        """
+        opened = {}
+        for group, known in sorted(recovered.items()):
+            if group == METADATA_GROUP:
+                continue
+            creation = Creation.decode(known.creation)
+            reason = known.offline
+            try:
+                if not reason:
+                    opened[group] = self._open(group, creation, known, image)
+            except CorruptLog as error:
+                reason = str(error)
+            if reason:
+                self._found_offline(group, creation, reason)
+        return opened
+
+    def replay(self, group: int, replica: PartitionReplica, entries: list[Entry]) -> None:
+        """Entries of the write-ahead log; one that does not fit takes the group offline."""
+        if group in self.offline:
+            return
+        try:
+            replica.log.append(entries)
+            replica.appended(entries)
+        except CorruptLog as error:
+            replica.log.close()
+            creation = Creation(replica.topic_id, replica.topic, replica.partition, ())
+            self._found_offline(group, creation, str(error))
+
+    def _found_offline(self, group: int, creation: Creation, reason: str) -> None:
+        path = creation.path(group)
+        sync_files(self._fs, path)
+        self._set_offline(
+            OfflineReplica(
+                group, creation.topic, creation.topic_id, creation.partition, path, reason
+            )
+        )
+        self._engine.add_offline(group, reason)
+
+    def _set_offline(self, replica: OfflineReplica) -> None:
+        self.offline[replica.group] = replica
+        report(replica)
+
+    def _open(
+        self, group: int, creation: Creation, recovered: RecoveredGroup, image: MetadataImage
+    ) -> PartitionReplica:
         config = self._config(image, creation.topic)
         path = creation.path(group)
         if recovered.checkpoint is None and not recovered.trusted:
@@ -159,14 +175,20 @@ class ReplicaManager:
             )
         return self._add(creation, partition_log, config)
 
-    def start(self, group: int, replica: PartitionReplica, recovered: RecoveredGroup) -> None:
-        """Run a recovered group."""
-        replica.group_handle = self._engine.add_group(
-            group, replica.log, replica, recovered.hard_state
-        )
-        if recovered.checkpoint is not None:
-            replica.group_handle.checkpoint_index = recovered.checkpoint.position.index
-        self._register(group, replica)
+    def start(
+        self, opened: Mapping[int, PartitionReplica], recovered: Mapping[int, RecoveredGroup]
+    ) -> None:
+        """Run the recovered groups, those apart that the replay took offline."""
+        for group, replica in opened.items():
+            if group in self.offline:
+                continue
+            known = recovered[group]
+            replica.group_handle = self._engine.add_group(
+                group, replica.log, replica, known.hard_state
+            )
+            if known.checkpoint is not None:
+                replica.group_handle.checkpoint_index = known.checkpoint.position.index
+            self._register(group, replica)
 
     def remove_orphans(self, known: Iterable[int]) -> None:
         """Delete directories of groups whose creation or removal a crash interrupted."""
@@ -192,7 +214,8 @@ class ReplicaManager:
 
     def reconcile(self, image: MetadataImage) -> None:
         """Compare everything with `image`: after a start, or when changes were missed."""
-        for group in [g for g in self.replicas if g < image.next_group_id and not image.group(g)]:
+        held = [*self.replicas, *self.offline]
+        for group in [g for g in held if g < image.next_group_id and not image.group(g)]:
             self._remove(group)
         for topic in image.topics.values():
             for number, partition in enumerate(topic.partitions):
@@ -202,7 +225,8 @@ class ReplicaManager:
     def _consider(
         self, image: MetadataImage, topic: Topic, number: int, partition: Partition
     ) -> None:
-        if self._me not in partition.replicas or partition.group in self.replicas:
+        group = partition.group
+        if self._me not in partition.replicas or group in self.replicas or group in self.offline:
             return
         creation = Creation(topic.topic_id, topic.name, number, partition.replicas)
         config = self._config(image, topic.name)
@@ -230,6 +254,11 @@ class ReplicaManager:
                 replica.group_handle.mark_dirty()
 
     def _remove(self, group: int) -> None:
+        offline = self.offline.pop(group, None)
+        if offline is not None:
+            self._engine.remove_group(group)
+            self._engine.after_durable(lambda: self._fs.rmtree(offline.path))
+            return
         replica = self.replicas.pop(group, None)
         if replica is None:
             return
@@ -286,6 +315,14 @@ class ReplicaManager:
             self._insync,
             self._guard,
             lambda replica: self._led(replica.group, replica.leader_epoch),
+            self._went_offline,
+        )
+
+    def _went_offline(self, replica: PartitionReplica, reason: str) -> None:
+        group, path = replica.group, replica.log.path
+        del self.replicas[group], self._by_partition[(replica.topic_id, replica.partition)]
+        self._set_offline(
+            OfflineReplica(group, replica.topic, replica.topic_id, replica.partition, path, reason)
         )
 
     def _register(self, group: int, replica: PartitionReplica) -> None:

@@ -74,7 +74,7 @@ class PreferredLeaders:
             return None
         preferred = node.configuration.voters[0]
         progress = node.progress.get(preferred)
-        if progress is None or not self._engine.links.is_up(preferred):
+        if progress is None or not self._engine.links.serves(preferred, group.id):
             return None
         ready = progress.state is ProgressState.REPLICATE
         return preferred if ready and progress.match + LAG_ENTRIES_MAX >= node.last_index else None

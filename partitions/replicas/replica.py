@@ -27,11 +27,12 @@ from partitions.replicas.interface import (
     TimestampedOffset,
     TrimOutcome,
 )
+from partitions.replicas.offline import storage_error
 from partitions.replicas.trim import decode_trim, encode_trim
 from partitions.storage import Duplicate, PartitionLog
 from raftlog.engine import Group, Outcome
 from raftlog.engine.group import SnapshotSink
-from raftlog.errors import NotLeader, Overloaded
+from raftlog.errors import CorruptLog, NotLeader, Overloaded
 from raftlog.ready import SoftState
 from raftlog.seams import Reactor
 from raftlog.types import Buffer, Entry, EntryKind, Role, SnapshotMeta
@@ -53,8 +54,10 @@ class PartitionReplica:
         insync: InsyncGate,
         guard: DiskGuard,
         led: Callable[[PartitionReplica], None],
+        failed: Callable[[PartitionReplica, str], None],
     ) -> None:
-        """`led` is called when this replica has become the confirmed leader."""
+        """`led` is called when this replica has become the confirmed leader, `failed` when it is
+        out of service, with the reason."""
         self.topic = topic
         self.topic_id = topic_id
         self.partition = partition
@@ -68,6 +71,7 @@ class PartitionReplica:
         self._insync = insync
         self._guard = guard
         self._led = led
+        self._failed = failed
         self._watchers: dict[int, Callable[[], None]] = {}
         self._next_watcher = 0
         self._controls = deque([(e.index, decode_trim(e.payload)) for e in log.controls()])
@@ -257,9 +261,17 @@ class PartitionReplica:
                 ErrorCode.OFFSET_OUT_OF_RANGE,
                 f"offset {offset} is outside {self.log.log_start_offset}..{self.high_watermark}",
             )
-        return self.log.read_batches(
-            offset, max_bytes, self.high_watermark, at_least_one=at_least_one
-        )
+        try:
+            return self.log.read_batches(
+                offset, max_bytes, self.high_watermark, at_least_one=at_least_one
+            )
+        except CorruptLog as error:
+            raise self._distrusted(error) from error
+
+    def _distrusted(self, error: CorruptLog) -> KafkaError:
+        """What was read is not what was written: stop, and have the client ask another."""
+        self.group_handle.take_offline(str(error))
+        return storage_error(self.topic, self.partition)
 
     def watch(self, callback: Callable[[], None]) -> Callable[[], None]:
         """See `interface.Replica.watch`."""
@@ -278,14 +290,20 @@ class PartitionReplica:
 
     def offset_for_timestamp(self, timestamp_ms: int) -> TimestampedOffset | None:
         """See `interface.Replica.offset_for_timestamp`."""
-        found = self.log.offset_for_timestamp(timestamp_ms)
+        try:
+            found = self.log.offset_for_timestamp(timestamp_ms)
+        except CorruptLog as error:
+            raise self._distrusted(error) from error
         if found is None or found[1] >= self.high_watermark:
             return None
         return TimestampedOffset(*found)
 
     def max_timestamp(self) -> TimestampedOffset | None:
         """See `interface.Replica.max_timestamp`."""
-        found = self.log.max_timestamp(self.high_watermark)
+        try:
+            found = self.log.max_timestamp(self.high_watermark)
+        except CorruptLog as error:
+            raise self._distrusted(error) from error
         return None if found is None else TimestampedOffset(*found)
 
     def epoch_at(self, offset: int) -> int:
@@ -342,6 +360,12 @@ class PartitionReplica:
         elif not leads:
             self.is_leader = False
         self._wake()
+
+    def offline(self, reason: str) -> None:
+        """Out of service: whoever waits is woken, and told where to turn, later in the pass."""
+        self.is_leader = False
+        self._failed(self, reason)
+        self._reactor.call_soon(self._wake)
 
     def read_snapshot(self, cursor: int, max_bytes: int) -> tuple[SnapshotMeta, bytes, bool]:
         """Part of the manifest and the segment files."""

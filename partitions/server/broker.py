@@ -24,14 +24,13 @@ from metadata.quorum.rpc import Rpc
 from metadata.quorum.spread import LeaderSpread
 from metadata.records import Listener
 from partitions.replicas.manager import PREFERRED_DELAY_US, ReplicaManager, ReplicaSettings
-from partitions.replicas.replica import PartitionReplica
 from partitions.server.services import BrokerServices
 from raftlog.core import Timing
 from raftlog.disk.properties import Properties
 from raftlog.disk.segment_log import SegmentLog
 from raftlog.disk.wal import Recovered, Wal
 from raftlog.engine import Engine, Group, Transport
-from raftlog.errors import CorruptLog, DiskFailed, Misconfigured
+from raftlog.errors import DiskFailed, Misconfigured
 from raftlog.ready import SoftState
 from raftlog.seams import FileSystem, Reactor
 from raftlog.storage import GroupLog
@@ -50,10 +49,6 @@ log = structlog.get_logger()
 
 WAL_DIRECTORY = "wal"
 METADATA_DIRECTORY = "metadata"
-VOTER_MARK = "voter"
-"""Made once the first round of a voter's write-ahead log is durable: from then on a missing log
-is a loss and not a beginning."""
-VOTER_MARK_TEXT = b"This directory has a vote in the metadata quorum; see wal/.\n"
 DRAIN_POLL_US = 20_000
 READY_POLL_US = 10_000
 INLINE_SYNC_BELOW_US = 500
@@ -87,7 +82,6 @@ class Broker:
         self._settings = settings
         self._reactor = reactor
         self._fail = fail
-        self._fs = fs
         self.on_peers_changed: Callable[[MetadataImage], None] = lambda image: None
         part_bytes = settings.integer("wal.part.bytes")
         self._wal, recovered = Wal.open(
@@ -118,8 +112,7 @@ class Broker:
             self._controller = self._make_controller(properties, self._voter)
             self._source = MetadataSource(reactor, self.rpc, self._voter)
         self.services = BrokerServices(
-            self.me.node,
-            properties.cluster_id,
+            properties,
             settings,
             reactor,
             self.metadata,
@@ -206,12 +199,6 @@ class Broker:
 
     def _metadata_log(self, fs: FileSystem, recovered: Recovered) -> SegmentLog:
         known = recovered.groups.get(METADATA_GROUP)
-        if known is None and fs.exists(VOTER_MARK):
-            raise CorruptLog(
-                f"this directory has voted before, but its write-ahead log ({WAL_DIRECTORY}/) is "
-                "gone or empty: with it went promises that must not be broken. Restore the "
-                "files, or replace this voter by a directory with a new id"
-            )
         if known is not None and (known.checkpoint is not None or known.trusted):
             return SegmentLog.open(fs, METADATA_DIRECTORY, known.checkpoint, known.trusted)
         if fs.exists(METADATA_DIRECTORY):
@@ -222,27 +209,25 @@ class Broker:
     def _recover(self, recovered: Recovered) -> None:
         """Open every group at its checkpoint, replay the write-ahead log, then run them."""
         self.manager.prepare()
-        partitions: dict[int, PartitionReplica] = {}
-        for group, known in sorted(recovered.groups.items()):
-            if group != METADATA_GROUP:
-                partitions[group] = self.manager.open(group, known, self.metadata.image)
+        partitions = self.manager.open(recovered.groups, self.metadata.image)
         logs: dict[int, GroupLog] = {g: replica.log for g, replica in partitions.items()}
         if self._voter is not None:
             logs[METADATA_GROUP] = self._voter.log
-        opened = {group: logs[group].last() for group in recovered.groups}
+        opened = {group: logs[group].last() for group in recovered.groups if group in logs}
 
         def deliver(group: int, entries: list[Entry]) -> None:
-            logs[group].append(entries)
-            if group != METADATA_GROUP:
-                partitions[group].appended(entries)
+            if group == METADATA_GROUP:
+                logs[group].append(entries)
+            else:
+                self.manager.replay(group, partitions[group], entries)
 
         for group in recovered.replay(opened, deliver):
-            self._wal.stage_reset(group, logs[group].snapshot())
-        self.manager.remove_orphans(partitions)
+            if group not in self.manager.offline:
+                self._wal.stage_reset(group, logs[group].snapshot())
+        self.manager.remove_orphans(recovered.groups)
         if self._voter is not None:
             self._start_metadata(recovered, self._voter)
-        for group, replica in partitions.items():
-            self.manager.start(group, replica, recovered.groups[group])
+        self.manager.start(partitions, recovered.groups)
 
     def _start_metadata(self, recovered: Recovered, voter: MetadataApplication) -> None:
         known = recovered.groups.get(METADATA_GROUP)
@@ -250,12 +235,7 @@ class Broker:
             self._wal.stage_create(METADATA_GROUP, b"")
             self._wal.write_round()
             self._wal.sync_job()()
-        if not self._fs.exists(VOTER_MARK):
-            mark = self._fs.open(VOTER_MARK, create=True)
-            mark.pwrite([VOTER_MARK_TEXT], 0)
-            mark.sync()
-            mark.close()
-            self._fs.sync_directory("")
+        voter.on_offline = self._metadata_offline
         hard_state = NO_HARD_STATE if known is None else known.hard_state
         group = voter.start(self.engine, METADATA_GROUP, hard_state)
         if known is not None and known.checkpoint is not None:
@@ -326,6 +306,9 @@ class Broker:
 
     def _disk_failed(self, error: DiskFailed) -> None:
         self._fail(f"a disk write failed, this broker cannot keep its promises: {error}")
+
+    def _metadata_offline(self, reason: str) -> None:
+        self._fail(f"this broker's copy of the metadata cannot be trusted: {reason}")
 
     def drain(self, done: Callable[[], None]) -> None:
         """Hand every leadership to a follower that is up to date, once; then `done`.

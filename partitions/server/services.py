@@ -35,7 +35,9 @@ from partitions.errors import ErrorCode
 from partitions.replicas.manager import ReplicaManager
 from partitions.replicas.replica import PartitionReplica
 from partitions.security import AllowAll, Authorizer
+from raftlog.disk.properties import Properties
 from raftlog.seams import Reactor
+from raftlog.types import ReplicaId
 
 log = structlog.get_logger()
 
@@ -44,6 +46,7 @@ CALL_TIMEOUT_US = 30_000_000
 LEADERS_WAIT_US = 1_000_000
 LEADERS_POLL_US = 5_000
 WAITING_FOR_IDS_MAX = 10_000
+VOTERS = "controller.quorum.voters"
 
 
 class BrokerServices:
@@ -51,8 +54,7 @@ class BrokerServices:
 
     def __init__(
         self,
-        node_id: int,
-        cluster_id: str,
+        properties: Properties,
         settings: BrokerSettings,
         reactor: Reactor,
         app: ImageHolder,
@@ -61,8 +63,8 @@ class BrokerServices:
         spread: LeaderSpread,
         manager: ReplicaManager,
     ) -> None:
-        self.node_id = node_id
-        self.cluster_id = cluster_id
+        self.node_id = properties.node_id
+        self.cluster_id = properties.cluster_id
         self.settings = ApiSettings(
             auto_create_topics=settings.switch("auto.create.topics.enable"),
             fetch_max_bytes=settings.integer("fetch.max.bytes"),
@@ -72,17 +74,18 @@ class BrokerServices:
         self.authorizer: Authorizer = AllowAll()
         self.response_budget = ByteBudget(RESPONSE_BUDGET_BYTES)
         self.metadata_cache = MetadataCache()
-        self._static = settings.static
+        # The voters in force are those that the directory was formatted with.
+        self._static = {**settings.static, VOTERS: ",".join(map(str, properties.voters))}
         self._app = app
         self._client = client
         self._spread = spread
         self._manager = manager
-        self._producer_ids = ProducerIds(client, life, node_id)
+        self._producer_ids = ProducerIds(client, life, properties.node_id)
 
     @property
     def leaders_version(self) -> int:
-        """The leader table's version."""
-        return self._spread.table.version
+        """Both only rise, so their sum changes with either."""
+        return self._spread.table.version + self._manager.offline_version
 
     def image(self) -> MetadataImage:
         """The newest committed image here."""
@@ -99,6 +102,10 @@ class BrokerServices:
     def replica(self, topic_id: bytes, partition: int) -> PartitionReplica | None:
         """This broker's copy."""
         return self._manager.replica(topic_id, partition)
+
+    def is_offline(self, group: int, replica: ReplicaId | None = None) -> bool:
+        """Is `replica`'s copy of a partition (None: this broker's) out of service?"""
+        return self._manager.is_offline(group, replica)
 
     def controller_id(self) -> int | None:
         """The controller's node."""

@@ -36,8 +36,7 @@ def replay(segment: Segment, strict: int) -> Replayed:
     if end < strict:
         raise CorruptLog(
             f"{segment.raft_path} at byte {end}: damaged, and durable up to byte {strict}. This "
-            "replica must not vote: format the data directory, and it is filled again from the "
-            "other replicas"
+            "replica must not vote"
         )
     segment.side_size = end
     segment.points_saved = len(segment.points)
@@ -89,8 +88,7 @@ def settle(segment: Segment, said: Replayed, upto: int | None, interval: int) ->
     file_size = segment.file.size() if segment.files.fs.exists(segment.log_path) else 0
     seal = said.seal
     claims = seal is not None
-    sealed_here = seal is not None and upto in (None, seal.last_index)
-    if seal is not None and sealed_here and file_size >= seal.size:
+    if seal is not None and is_sealed(segment, said, upto):
         segment.last_index, segment.end_offset = seal.last_index, seal.end_offset
         segment.size, segment.max_timestamp = seal.size, seal.max_timestamp
     else:
@@ -107,6 +105,15 @@ def settle(segment: Segment, said: Replayed, upto: int | None, interval: int) ->
     return claims
 
 
+def is_sealed(segment: Segment, said: Replayed, upto: int | None) -> bool:
+    """Is the segment complete, ending with entry `upto` (if given)?"""
+    seal = said.seal
+    if seal is None or upto not in (None, seal.last_index):
+        return False
+    exists = segment.files.fs.exists(segment.log_path)
+    return (segment.file.size() if exists else 0) >= seal.size
+
+
 def walk(segment: Segment, upto: int | None, file_size: int, interval: int) -> None:
     """Count entries from the last point of the index on; extends the index."""
     point = segment.points.point(len(segment.points) - 1)
@@ -121,8 +128,8 @@ def walk(segment: Segment, upto: int | None, file_size: int, interval: int) -> N
             if found is None or found[1].base_offset != offset:
                 break
             header = found[1]
-            if upto is None and not _intact(segment, position, header):
-                break
+            if (upto is None or index == upto) and not _intact(segment, position, header):
+                break  # nothing that follows says whether it ends where it claims
             if position >= next_point:
                 segment.points.add(
                     index - segment.first_index, offset - segment.base, position, latest

@@ -162,14 +162,20 @@ class PartitionLog(SegmentedLog):
     ) -> Buffer:
         """Whole batches from the one that holds `offset`, all below `end_offset`.
 
-        At most `max_bytes`, but with `at_least_one` the first batch whatever its size; empty
-        at the end. One segment's bytes at a time. Raises OffsetOutOfRange.
+        At most `max_bytes` (and some 2,000 batches), but with `at_least_one` the first batch
+        whatever its size; empty at the end. One segment's bytes at a time. Raises
+        OffsetOutOfRange; CorruptLog for a batch that is not the one that was written.
         """
         if not self.log_start_offset <= offset <= self.end:
             raise OffsetOutOfRange(offset, self.log_start_offset, self.end)
         if offset >= end_offset:
             return b""
-        return reading.read_batches(self._segments, offset, max_bytes, end_offset, at_least_one)
+        epochs, position = self._runs.epochs(), self._meta.position
+        if not epochs or epochs[0][1] > position.offset:
+            epochs = ((position.term, position.offset), *epochs)
+        return reading.read_batches(
+            self._segments, epochs, offset, max_bytes, end_offset, at_least_one
+        )
 
     def offset_for_timestamp(self, timestamp_ms: int) -> tuple[int, int] | None:
         """(timestamp, offset) of the first record at or after `timestamp_ms`.

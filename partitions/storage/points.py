@@ -60,10 +60,6 @@ class SparseIndex:
         """The last point at or before relative offset `offset`."""
         return self.point(bisect_right(self._offset, offset) - 1)
 
-    def floor_position(self, position: int) -> Point:
-        """The last point at or before byte `position`."""
-        return self.point(bisect_right(self._position, position) - 1)
-
     def position_at_or_after_index(self, index: int) -> int | None:
         """Byte position of the first point at or after relative raft index `index`."""
         at = bisect_left(self._index, index)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from partitions.storage import sidecar
 from partitions.storage.config import LogConfig
-from partitions.storage.extent import replay, settle
+from partitions.storage.extent import is_sealed, replay, settle
 from partitions.storage.files import FileCache
 from partitions.storage.manifest import (
     MANIFEST_NAME,
@@ -114,25 +114,46 @@ def load_log(
         if not manifest:
             raise CorruptLog(f"{path}: the first segment is missing")
         segments, claims = [_fresh(files, path, config, birth, meta)], True
+    first, begin = segments[0].start, meta.position
+    if first.previous_index > begin.index:
+        raise CorruptLog(
+            f"{path}: entries {begin.index + 1}..{first.previous_index} are missing: the "
+            "sidecar of their segment is damaged or gone. This replica must not vote"
+        )
     reached = segments[-1].last_index
     wanted = target or 0
     if reached < wanted:
         raise CorruptLog(
-            f"{segments[-1].raft_path}: entries {reached + 1}..{wanted} were durable and are "
-            "missing. This replica must not vote: format the data directory, and it is filled "
-            "again from the other replicas"
+            f"{segments[-1].path}: entries {reached + 1}..{wanted} were durable and are missing "
+            "from the segment or its sidecar. This replica must not vote"
         )
-    _remove_others(files, path, segments)
+    if detail is not None and checkpoint is not None:
+        _compare(segments[-1], checkpoint.position, detail)
     runs = _runs(meta, manifest, terms)
     table = ProducerTable(config.producers_max, config.producer_expiration_ms)
     recent = _read_recent(files, path, segments, runs, meta.position)
     end = segments[-1].end_offset
     table.restore(*producers_at(files, path, config, segments, end, recent))
     log_start = max(meta.position.offset, manifest.log_start if manifest else 0)
+    # Only now are files changed: everything that was durable is there, the rest is to be cut.
+    _trim_files(segments[-1], claims)
+    _remove_others(files, path, segments)
     unsynced = segments if target is None else segments[-1:]
     if detail is not None and not claims and _is_as_recorded(segments[-1], detail):
         unsynced = []
     return Loaded(birth, meta, segments, runs, log_start, table, unsynced, superseded)
+
+
+def _compare(active: Segment, position: LogPosition, detail: Detail) -> None:
+    """A log that ends at its checkpoint ends at the places recorded there."""
+    if active.last_index != position.index or active.base != detail.base:
+        return
+    if (active.end_offset, active.size) != (position.offset, detail.size):
+        raise CorruptLog(
+            f"{active.log_path}: it ends at offset {active.end_offset} and byte {active.size}; at "
+            f"{position.offset} and {detail.size} when entry {position.index} was made durable. "
+            "This replica must not vote"
+        )
 
 
 def _is_as_recorded(active: Segment, detail: Detail) -> bool:
@@ -218,9 +239,9 @@ def _load_segments(
     detail: Detail | None,
     target: int | None,
 ) -> tuple[list[Segment], dict[int, tuple[int, int]], bool]:
-    """(segments, entries that may start a term, whether the last one was written to).
+    """(segments, entries that may start a term, whether the last sidecar claims too much).
 
-    The files of the last segment end where it does.
+    Nothing is changed: files that turn out to be damaged are evidence.
     """
     segments: list[Segment] = []
     terms: dict[int, tuple[int, int]] = {}
@@ -236,13 +257,17 @@ def _load_segments(
         needed = target is None or start.previous_index < target
         strict = detail.side_size if detail and needed and detail.base == start.base else 0
         said = replay(segment, strict)
+        if target is not None and number + 1 < len(starts) and not is_sealed(segment, said, upto):
+            raise CorruptLog(
+                f"{segment.raft_path} at byte {segment.side_size}: damaged, or the segment is cut "
+                "short: it does not say that the segment is complete, although another one "
+                "follows. This replica must not vote"
+            )
         claims = settle(segment, said, upto, config.index_interval_bytes)
         segments.append(segment)
         terms.update(said.terms)
         if upto is not None and segment.last_index < upto:
             break
-    if segments:
-        _trim_files(segments[-1], claims)
     return segments, terms, claims
 
 

@@ -13,6 +13,7 @@ from bisect import bisect_right
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from partitions.records import crc_matches
 from partitions.records.header import HEADER_BYTES, MAGIC, BatchHeader, parse_header
 from partitions.storage.files import FileCache
 from partitions.storage.points import SparseIndex
@@ -22,6 +23,7 @@ from raftlog.errors import CorruptLog
 from raftlog.seams import File
 from raftlog.types import Entry, EntryKind
 
+ADVICE = "It has changed since it was written: this replica must not vote"
 TAIL_ENTRIES = 1024
 CHUNK_BYTES = 32 * 1024
 _LENGTH_BEFORE = 12
@@ -183,14 +185,24 @@ class Segment:
         point = self.points.floor_index(index - self.first_index)
         at_index = self.first_index + point.index
         position, offset = point.position, self.base + point.offset
-        batches = self.headers(position, self.size)
+        batches = self.headers(position, self.size, offset)
+        last = None
         while at_index < index:
             if at_index not in self.zeros:
-                position, header = self.next_batch(batches, position)
-                position += header.size
-                offset = header.next_offset
+                last = self.next_batch(batches, position)
+                position = last[0] + last[1].size
+                offset = last[1].next_offset
             at_index += 1
+        if last is not None:
+            self.check_batch(*last)
         return Place(position, offset)
+
+    def check_batch(self, position: int, header: BatchHeader) -> bytes:
+        """The whole batch; CorruptLog when its CRC does not fit."""
+        batch = self.file.pread(header.size, position)
+        if not crc_matches(batch, header):
+            raise self.corrupt(position, "the batch's CRC does not match its content")
+        return batch
 
     def next_batch(
         self, batches: Iterator[tuple[int, BatchHeader]], position: int
@@ -203,16 +215,22 @@ class Segment:
 
     def corrupt(self, position: int, text: str) -> CorruptLog:
         """An error that says where."""
-        return CorruptLog(
-            f"{self.log_path} at byte {position}: {text}. This replica must not vote: format the "
-            "data directory, and it is filled again from the other replicas"
-        )
+        return CorruptLog(f"{self.log_path} at byte {position}: {text}. {ADVICE}")
 
-    def headers(self, position: int, end: int) -> Iterator[tuple[int, BatchHeader]]:
+    def entry_corrupt(self, index: int, text: str) -> CorruptLog:
+        """An error that names the entry."""
+        return CorruptLog(f"{self.log_path}, entry {index}: {text}. {ADVICE}")
+
+    def headers(
+        self, position: int, end: int, offset: int = -1
+    ) -> Iterator[tuple[int, BatchHeader]]:
         """(position, header) of the batches from `position` to `end`, a batch boundary.
 
-        Raises CorruptLog at bytes that cannot be a batch there.
+        Raises CorruptLog at bytes that cannot be a batch there, or not the next one (the first
+        is at `offset`, if given). Of the last batch nothing but its own CRC says that it ends
+        where it claims.
         """
+        expected = offset
         while position < end:
             chunk = self.file.pread(min(CHUNK_BYTES, end - position), position)
             at = 0
@@ -220,6 +238,10 @@ class Segment:
                 header = parse_header(chunk, at)
                 if not plausible(header) or position + at + header.size > end:
                     raise self.corrupt(position + at, "this is not a batch")
+                if header.base_offset != expected >= 0:
+                    text = f"offset {header.base_offset} where {expected} was due"
+                    raise self.corrupt(position + at, text)
+                expected = header.next_offset
                 yield position + at, header
                 at += header.size
             if not at:
@@ -230,30 +252,20 @@ class Segment:
         """Where the batch that holds `offset` starts; the end for the end offset."""
         if offset >= self.end_offset:
             return self.size
-        for position, header in self.headers(self.position_before(offset), self.size):
+        place = self.place_before(offset)
+        for position, header in self.headers(place.position, self.size, place.offset):
             if header.next_offset > offset:
                 return position
         return self.size
 
-    def position_before(self, offset: int) -> int:
+    def place_before(self, offset: int) -> Place:
         """A batch boundary at or shortly before the batch that holds `offset`; reads nothing."""
         tail = self._tail_offset
         if tail[0] <= offset:
-            return self._tail_position[bisect_right(tail, offset) - 1]
-        return self.points.floor_offset(max(0, offset - self.base)).position
-
-    def last_position(self, offset: int, limit: int) -> int:
-        """The largest known batch boundary at most at `limit`, of batches that end by `offset`.
-
-        "Known" is what the tail and the sparse index have without reading.
-        """
-        tail, positions = self._tail_offset, self._tail_position
-        if tail[0] <= offset and positions[0] <= limit:
-            # Zero-span entries repeat a boundary, which does no harm.
-            at = min(bisect_right(tail, offset), bisect_right(positions, limit))
-            return positions[at - 1]
-        by_offset = self.points.floor_offset(max(0, offset - self.base)).position
-        return min(by_offset, self.points.floor_position(limit).position)
+            at = bisect_right(tail, offset) - 1
+            return Place(self._tail_position[at], tail[at])
+        point = self.points.floor_offset(max(0, offset - self.base))
+        return Place(point.position, self.base + point.offset)
 
     # --- reading entries
 
@@ -262,8 +274,11 @@ class Segment:
         return Entry(zero.index, zero.term, zero.kind, zero.base, 0, zero.payload)
 
     def read_from(self, low: int, high: int, max_bytes: int) -> list[Entry]:
-        """Entries low..high-1 of this segment; cut after `max_bytes`, at least one."""
-        position = self.locate(low).position
+        """Entries low..high-1 of this segment; cut after `max_bytes`, at least one.
+
+        Each batch is checked against its CRC and its place; the terms are for the log to check.
+        """
+        position, offset = self.locate(low)
         chunk = self._chunk(position, high, max_bytes)
         out: list[Entry] = []
         used = at = 0
@@ -278,8 +293,9 @@ class Segment:
                         return out
                     chunk, at = self._whole_batch(position + at), 0
                     header = parse_header(chunk)
-                entry = self._data_entry(index, header, chunk[at : at + header.size])
+                entry = self._data_entry(index, header, chunk[at : at + header.size], offset)
                 at += header.size
+                offset = header.next_offset
             used += len(entry.payload)
             if used > max_bytes and out:
                 return out
@@ -307,9 +323,11 @@ class Segment:
                 return self.file.pread(header.size, position)
         raise self.corrupt(position, "a batch that the log has counted is missing")
 
-    def _data_entry(self, index: int, header: BatchHeader, payload: bytes) -> Entry:
-        if not plausible(header):
-            raise self.corrupt(self.locate(index).position, "this is not a batch")
+    def _data_entry(self, index: int, header: BatchHeader, payload: bytes, offset: int) -> Entry:
+        if header.base_offset != offset or not plausible(header):
+            raise self.entry_corrupt(index, f"it is not the batch of offset {offset}")
+        if not crc_matches(payload, header):
+            raise self.entry_corrupt(index, "the batch's CRC does not match its content")
         return Entry(
             index,
             header.leader_epoch,

@@ -159,6 +159,7 @@ class SegmentedLog:
             segment = self._segment_of(low)
             stop = min(high, segment.last_index + 1)
             more = segment.read_from(low, stop, max_bytes)
+            self._check_terms(segment, more)
             size = sum(len(entry.payload) for entry in more)
             if out and size > max_bytes:
                 return out
@@ -168,6 +169,16 @@ class SegmentedLog:
                 return out
             low = stop
         return out
+
+    def _check_terms(self, segment: Segment, entries: Sequence[Entry]) -> None:
+        """A batch's leader epoch lies outside its CRC: compare it with what the sidecars say."""
+        term = self._runs.term(entries[0].index)
+        if term == self._runs.term(entries[-1].index):
+            wrong = [entry.index for entry in entries if entry.term != term]
+        else:
+            wrong = [entry.index for entry in entries if entry.term != self._runs.term(entry.index)]
+        if wrong:
+            raise segment.entry_corrupt(wrong[0], "the leader epoch is not its entry's term")
 
     def configurations(self) -> list[tuple[int, Configuration]]:
         """See LogReader."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Coroutine
+from random import Random
 from typing import Any, TypeVar
 
 from partitions.replicas.replica import PartitionReplica
@@ -39,6 +40,8 @@ class SimCluster:
         self.reactor = self.world.reactor
         self.trace = self.world.trace
         self.brokers = {node: SimBroker(self.world, node, settings) for node in range(1, nodes + 1)}
+        self.damaged: set[tuple[int, str, int]] = set()
+        """(node, topic, partition) of copies whose files `damage` has changed."""
         self._clients = 0
         for broker in self.brokers.values():
             broker.format([self.brokers[node] for node in voters or self.brokers])
@@ -91,6 +94,15 @@ class SimCluster:
                     found[broker.node] = replica
         return found
 
+    def offline(self, topic: str, partition: int) -> set[int]:
+        """The running brokers whose copy of a partition is out of service."""
+        return {
+            broker.node
+            for broker in self.running()
+            for found in broker.broker.manager.offline.values()
+            if (found.topic, found.partition) == (topic, partition)
+        }
+
     def leader(self, topic: str, partition: int) -> SimBroker | None:
         """Who serves a partition; of two that think they do, the one with the higher epoch."""
         leading = [
@@ -108,6 +120,25 @@ class SimCluster:
         return None
 
     # --- faults
+
+    def damage(self, node: int, topic: str, partition: int, random: Random) -> bool:
+        """Flip a bit in a file of a partition's copy; False when it has none with content."""
+        disk = self.brokers[node].disk
+        sizes = {}
+        for name in disk.listdir("partitions"):
+            if name.endswith(f"-{topic}-{partition}"):
+                paths = [f"partitions/{name}/{file}" for file in disk.listdir(f"partitions/{name}")]
+                sizes = {
+                    path: disk.size(path) for path in paths if path.endswith((".log", ".raft"))
+                }
+        path = random.choice([path for path, size in sizes.items() if size] or [""])
+        if not path:
+            return False
+        position = random.randrange(sizes[path])
+        self.world.note(node, "damage", path, position)
+        disk.flip_bit(path, position, random.randrange(8))
+        self.damaged.add((node, topic, partition))
+        return True
 
     def cut_off(self, node: int) -> None:
         """Nothing passes between `node` and the other brokers; clients still reach it."""

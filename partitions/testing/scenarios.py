@@ -193,6 +193,32 @@ async def disk_full(cluster: SimCluster, random: Random) -> None:
     await cluster.sleep(_SECOND)
 
 
+async def rot(cluster: SimCluster, random: Random) -> None:
+    """Bits change on disks: of each partition in one copy, the leader's as a rule.
+
+    Some brokers are down at that moment, and others fall behind and have to be caught up from
+    files. The bits stay changed; the copies that notice go offline.
+    """
+    await cluster.sleep(random.randrange(_SECOND, 3 * _SECOND))
+    for partition in random.sample(range(PARTITIONS), 4):
+        broker = cluster.leader(TOPIC, partition) or random.choice(cluster.running())
+        if random.random() < 0.3:
+            broker = random.choice(cluster.running())
+        ends = {"nothing": None, "kill": broker.kill, "crash": broker.crash}
+        how = ends[random.choice(list(ends))]
+        behind = random.choice([other for other in cluster.running() if other is not broker])
+        if how is not None:
+            how()
+        else:
+            behind.kill()
+            await cluster.sleep(random.randrange(2 * _SECOND))
+        for _ in range(random.choice((1, 1, 3))):
+            cluster.damage(broker.node, TOPIC, partition, random)
+        await cluster.sleep(random.randrange(_SECOND))
+        cluster.start()
+        await cluster.sleep(random.randrange(2 * _SECOND))
+
+
 async def storm(cluster: SimCluster, random: Random) -> None:
     """Crashes, kills, cuts and pauses on top of each other; any number may be down."""
     for _ in range(8):
@@ -248,5 +274,6 @@ SCENARIOS: dict[str, Scenario] = {
     "idle": idle,
     "topics": topics,
     "disk-full": disk_full,
+    "rot": rot,
     "storm": storm,
 }

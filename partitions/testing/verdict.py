@@ -118,7 +118,8 @@ async def settle(cluster: SimCluster, topic: str, partitions: int) -> None:
 
 def _settled(cluster: SimCluster, topic: str, partition: int) -> bool:
     replicas = cluster.replicas(topic, partition)
-    if len(replicas) != len(cluster.brokers) or cluster.leader(topic, partition) is None:
+    copies = len(replicas) + len(cluster.offline(topic, partition))
+    if copies != len(cluster.brokers) or cluster.leader(topic, partition) is None:
         return False
     lasts = [replica.log.last() for replica in replicas.values()]
     commits = [replica.group_handle.node.commit for replica in replicas.values()]
@@ -139,10 +140,15 @@ def _describe(cluster: SimCluster, topic: str, partition: int) -> str:
 def check_copies(cluster: SimCluster, topic: str, partitions: int) -> None:
     """All copies of every partition are equal, entry for entry and byte for byte.
 
-    Deleted segments may be gone from one copy and not yet from another.
+    Deleted segments may be gone from one copy and not yet from another. A copy that was damaged
+    may be offline, and need not be read to its end; no other may.
     """
     for partition in range(partitions):
         replicas = cluster.replicas(topic, partition)
+        damaged = {node for node in cluster.brokers if (node, topic, partition) in cluster.damaged}
+        if not cluster.offline(topic, partition) <= damaged:
+            raise Violation(f"{topic}-{partition}: an undamaged copy is offline")
+        replicas = {node: copy for node, copy in replicas.items() if node not in damaged}
         first = 1 + max(r.log.snapshot().position.index for r in replicas.values())
         prints = {node: fingerprint(replica, first) for node, replica in replicas.items()}
         if len(set(prints.values())) != 1:
@@ -157,7 +163,8 @@ async def check_directories(cluster: SimCluster) -> None:
             image = broker.broker.metadata.image
             wanted = sorted(image.groups)
             held = sorted(int(name.split("-")[0]) for name in broker.disk.listdir("partitions"))
-            served = sorted(broker.broker.manager.replicas)
+            manager = broker.broker.manager
+            served = sorted([*manager.replicas, *manager.offline])
             if wanted == held == served:
                 break
             if cluster.reactor.now_us() > give_up:

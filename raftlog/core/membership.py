@@ -38,6 +38,11 @@ class Membership:
         """Index of the entry that holds the active configuration; 0: the snapshot or the birth."""
         return self._history[-1][0]
 
+    @property
+    def previous(self) -> Configuration:
+        """The one before the active one, as far as the log still tells; else the active one."""
+        return self._history[max(0, len(self._history) - 2)][1]
+
     def at(self, index: int) -> Configuration:
         """The configuration in force at `index`, which is not below the snapshot."""
         for first, configuration in reversed(self._history):

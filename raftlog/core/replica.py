@@ -236,9 +236,20 @@ class Replica:
             write.last_index = min(write.last_index, last)
 
     def may_campaign(self) -> bool:
-        """A voter, with a term left, whose log is not about to be replaced."""
+        """A voter, with a term left, whose log is not about to be replaced.
+
+        Also one that the newest configuration leaves out, until it knows that this is committed:
+        those who hold that entry may all be left out, and nobody else could then be elected
+        (dissertation, 4.2.2). It leads without counting itself.
+        """
+        membership = self.membership
         return (
             self.installing is None
             and self.term < MAX_TERM
-            and self.me in voters_of(self.membership.active)
+            and (
+                self.me in voters_of(membership.active)
+                or (
+                    membership.index > self.log.commit and self.me in voters_of(membership.previous)
+                )
+            )
         )

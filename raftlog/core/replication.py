@@ -26,11 +26,12 @@ from raftlog.types import Entry, EntryKind
 def lead(replica: Replica) -> None:
     """The election is won: set up everyone's progress and append the term's no-op."""
     log, now, configuration = replica.log, replica.now_us, replica.membership.active
-    everyone = {
-        member: Progress(member, log.last_index + 1, now) for member in members_of(configuration)
-    }
-    own = everyone[replica.me]
+    own = Progress(replica.me, log.last_index + 1, now)
     own.match = log.stable
+    everyone = {
+        member: own if member == replica.me else Progress(member, log.last_index + 1, now)
+        for member in members_of(configuration)
+    }
     state = Leader(
         own=own,
         peers={member: p for member, p in everyone.items() if p is not own},

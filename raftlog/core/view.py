@@ -151,6 +151,12 @@ class NodeView:
         """The configuration in force at `index`, which is not below the snapshot."""
         return self._replica.membership.at(index)
 
+    @property
+    def lease_until_us(self) -> int:
+        """Leader: until then a read asked with the time needs no round; 0: it does."""
+        leader = self._replica.state
+        return leader.lease_until_us if type(leader) is Leader else 0
+
     def caught_up(self, learner: ReplicaId) -> bool:
         """Leader: `learner` has so much of the log that `change` would let it vote."""
         replica = self._replica

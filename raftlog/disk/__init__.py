@@ -13,18 +13,33 @@ Rules of the package:
   header proves durable is copied to a new file and synced before anything is built on it.
 - Bytes read back are untrusted: checksummed, bounded, and either exactly what was written or
   refused. Proven-durable bytes that changed are CorruptLog; the unproven end of the log is a
-  torn write and cut. Rot in the last synced round, which nothing later vouches for, cannot be
-  told from a tear. Sectors of 512 bytes are taken to be written whole or not at all.
+  torn write and cut. Sectors of 512 bytes are taken to be written whole or not at all.
+- Proofs are written only after the sync that makes them true, so that no crash is refused:
+  a round's header (the rounds before it), a part's header (the size of the file, when it was a
+  spare or is a copy), and the witness, a small file that claims the last durable round.
 - A snapshot that a GroupLog finds at opening is made durable (directory included) before
   anything is staged that relies on it.
 - Everything reaches the disk through `raftlog.seams.FileSystem`, so that
   `raftlog.testing.disk.VirtualDisk` can lose power after every single call.
 
+What is noticed when files are cut, zeroed, removed or rot while no process runs:
+
+- Anything, in every round that had been durable, when the process was killed or closed the log
+  in order. After an orderly close that holds through a power loss too.
+- After a power loss: a part made from a spare (all but those that had to grow because none was
+  ready) that is shorter; a part that is gone; and damage to any round that a surviving header
+  or claim vouches for. Not noticed, because it looks like a torn write: damage (other than to
+  the size) that leaves no proof behind it, in rounds after the last claim that reached the
+  disk. Claims reach it with the first round of every part, and whenever the kernel writes back
+  (some seconds); until then they are in the page cache only.
+- Not noticed: an older copy of the whole directory put in its place, or the witness removed
+  together with the end of the log.
+
 Where to start: `wal` for the log's interface (`wal_staging` for its records and their rules);
 `wal_format` for its bytes; `wal_recovery` for what is believed and why, `wal_books` for the
-groups' view, `wal_replay` for what is handed back; `wal_ledger` and `wal_spares` for the
-recycling of files. `segment_log` is the GroupLog; `properties` says whose directory it is;
-`fs` is the operating system's file system.
+groups' view, `wal_replay` for what is handed back; `wal_witness` for the claims; `wal_ledger` and
+`wal_spares` for the recycling of files. `segment_log` is the GroupLog; `properties` says whose
+directory it is; `fs` is the operating system's file system.
 """
 
 from __future__ import annotations

@@ -41,6 +41,10 @@ class Voter(NamedTuple):
     host: str
     port: int
 
+    def __str__(self) -> str:
+        """As in the file, and in `controller.quorum.voters`."""
+        return f"{self.node_id}@{_bracketed(self.host)}:{self.port}:{self.directory_id.hex()}"
+
 
 class Properties(NamedTuple):
     """The content of `meta.properties`."""
@@ -56,10 +60,7 @@ class Properties(NamedTuple):
 def encode_properties(properties: Properties) -> bytes:
     """The file's text; ValueError when a value cannot be written."""
     _check(properties)
-    voters = ",".join(
-        f"{voter.node_id}@{_bracketed(voter.host)}:{voter.port}:{voter.directory_id.hex()}"
-        for voter in properties.voters
-    )
+    voters = ",".join(map(str, properties.voters))
     values = (
         str(properties.format_version),
         properties.cluster_id,

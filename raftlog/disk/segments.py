@@ -104,7 +104,10 @@ class Segment:
         return self.positions[place] if place < len(self.positions) else self.end
 
     def load(self, last: int) -> Iterator[Entry]:
-        """Scan the file up to entry `last`, yield its entries and cut off what follows."""
+        """Scan the file up to entry `last`, yield its entries and cut off what follows.
+
+        A file that ends, or is damaged, before `last` is left as it is.
+        """
         size = self.file.size()
         if not segment_header_is_valid(self.file.pread(SEGMENT_HEADER_BYTES, 0), self.first):
             raise CorruptLog(f"{self.path}: it does not begin as segment {self.first} should")
@@ -119,7 +122,7 @@ class Segment:
             self.ends.append(frame.end)
             self.end += FRAME_BYTES + frame.length
             yield entry
-        if size > self.end:
+        if size > self.end and self.last >= last:
             self.file.truncate(self.end)
             self.changes += 1
 

@@ -45,7 +45,7 @@ from raftlog.disk.wal_ledger import Ledger
 from raftlog.disk.wal_replay import Recovered, RecoveredGroup
 from raftlog.disk.wal_spares import Spares
 from raftlog.disk.wal_staging import Staging
-from raftlog.disk.wal_state import Part, RetirablePart, WalStatistics
+from raftlog.disk.wal_state import Part, RetirablePart, WalStatistics, make_durable
 from raftlog.errors import DiskFailed
 from raftlog.seams import File, FileSystem
 from raftlog.types import Buffer
@@ -73,6 +73,7 @@ class Wal(Staging):
         self._fs = fs
         self._directory = directory
         self._spares = spares
+        self._witness = opening.witness
         self._part_bytes = part_bytes
         self._random = random
         self._failed: Exception | None = None
@@ -196,8 +197,8 @@ class Wal(Staging):
         self._sealed = False
         self._rolls += 1
         self._next_sequence += 1
-        rounds = (part.first_round, self._durable, self._ledger.low)
-        header = PartHeader(part.sequence, part.epoch, previous, *rounds, part.sequence)
+        rest = (part.first_round, self._durable, self._ledger.low, part.sequence, part.capacity)
+        header = PartHeader(part.sequence, part.epoch, previous, *rest)
         vectors.append(encode_part_header(header))
         return part
 
@@ -244,17 +245,17 @@ class Wal(Staging):
 
         Run it once, on any thread. Jobs made later may run at the same time or after it.
         """
+        return self._sync_job(self._last_round)
+
+    def _sync_job(self, claim: int) -> Callable[[], None]:
         target = self._last_round
         parts = [part for part in self._ledger.parts if part.last_round > self._durable]
 
         def work() -> None:
             self._check()
             try:
-                for part in parts:
-                    part.file.sync()
-                    if not part.directory_synced:
-                        self._fs.sync_directory(self._directory)
-                        part.directory_synced = True
+                make_durable(self._fs, self._directory, parts)
+                self._witness.testify(claim, parts)
             except OSError as error:
                 raise self._refuse(error) from error
             self._completed.append(target)
@@ -359,7 +360,6 @@ class Wal(Staging):
 
     def statistics(self) -> WalStatistics:
         """Counters and sizes as of now."""
-        parts = self._ledger.parts
         return WalStatistics(
             rounds=self._rounds,
             bytes=self._written_bytes,
@@ -368,8 +368,8 @@ class Wal(Staging):
             durable_round=self._durable,
             unsynced_bytes=sum(size for _, size in self._unsynced),
             staged_bytes=self._payload_bytes + len(self._rows) * ROW_BYTES,
-            parts=len(parts),
-            part_bytes_used=sum(part.end for part in parts),
+            parts=len(self._ledger.parts),
+            part_bytes_used=sum(part.end for part in self._ledger.parts),
             spares=len(self._spares),
             rolls=self._rolls,
             rolls_without_spare=self._cold_rolls,
@@ -385,15 +385,16 @@ class Wal(Staging):
         try:
             if clean and self._failed is None:
                 self.write_round()
-                self._sync_now()
+                last = self._last_round
+                self.sync_job()()
+                self.synced(last)
+                self._witness.sync()
                 self._write(FLAG_CLEAN)
-                self._sync_now()
+                # The next run gives the mark's number to a round: it is not claimed.
+                self._sync_job(last)()
         finally:
             self._failed = self._failed or ValueError("the write-ahead log is closed")
             for part in self._ledger.parts:
                 part.file.close()
             self._spares.close()
-
-    def _sync_now(self) -> None:
-        self.sync_job()()
-        self.synced(self._last_round)
+            self._witness.close()

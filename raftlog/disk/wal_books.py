@@ -93,6 +93,9 @@ class Books:
             del self.groups[row.group]
         elif kind == RecordKind.RESET:
             self._reset(part, number, book, row)
+        elif kind == RecordKind.OFFLINE:
+            state.offline = payload.decode(errors="replace")
+            state.held[Fact.OFFLINE] = number
         else:
             raise CorruptLog(
                 f"{part.name}: record kind {kind} is unknown to this release; "
@@ -131,7 +134,8 @@ class Books:
             state = book.state
             if not book.created:
                 raise CorruptLog(f"the write-ahead log has records of group {group}, not its start")
-            if state.last > state.trusted and book.run_start > state.trusted + 1:
+            incomplete = state.last > state.trusted and book.run_start > state.trusted + 1
+            if incomplete and not state.offline:
                 raise CorruptLog(
                     f"group {group}: entries {state.trusted + 1}..{book.run_start - 1} are missing "
                     "from the write-ahead log"

@@ -32,7 +32,7 @@ def copy_tail(
         copy.last_round = part.last_round
     file.sync()
     fs.sync_directory(directory)
-    file.pwrite([encode_part_header(header)], 0)
+    file.pwrite([encode_part_header(header._replace(size=copy.end))], 0)
     file.sync()
     copy.capacity = copy.end
     return copy

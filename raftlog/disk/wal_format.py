@@ -3,13 +3,15 @@
 A *part* is a file: a header of one sector, then rounds one after another.
 
     part header   magic, version, sequence, epoch, epoch of the part before, first round,
-                  durable round, low round, supersedes, CRC
+                  durable round, low round, supersedes, size, CRC
     round header  magic, flags, epoch, round, durable round, low round, records, body bytes,
                   CRC of the body, CRC of this header                              (64 bytes)
     round body    `records` rows of 48 bytes (the table), then the payloads in the same order
 
 Every CRC is CRC-32C that starts from a salt of the part's epoch, a number drawn anew each
 time a file becomes a part: what an earlier life of the file left behind never fits.
+
+Version 1 had no size in the part header; it is read as one that promises none.
 
 A part with sequence 0 is a spare. A part that `supersedes` sequence s replaces all parts from
 s up to its own: recovery writes its header last, so that the replacement is one sector write.
@@ -27,7 +29,7 @@ from crc32c import crc32c
 
 from raftlog.types import Buffer
 
-VERSION: Final = 1
+VERSION: Final = 2
 SECTOR_BYTES: Final = 512
 PART_HEADER_BYTES: Final = SECTOR_BYTES
 ROUND_HEADER_BYTES: Final = 64
@@ -43,7 +45,9 @@ FLAG_CLEAN: Final = 1
 """Round flag: nothing but an orderly shutdown follows."""
 _FLAGS_KNOWN: Final = FLAG_CLEAN
 
-_PART: Final = Struct("<8sI4xQQQQQQQ")
+_PART: Final = Struct("<8sI4xQQQQQQQQ")
+_PART_1: Final = Struct("<8sI4xQQQQQQQ")
+_VERSIONS: Final = {1: _PART_1, VERSION: _PART}
 _ROUND: Final = Struct("<4sIQQQQIIQI")
 _CRC: Final = Struct("<I")
 _SPREAD: Final = 0x9E3779B97F4A7C15
@@ -69,6 +73,8 @@ class RecordKind(IntEnum):
     DROP = 6
     RESET = 7
     """index, term, base = the snapshot's position; payload = encoded configuration."""
+    OFFLINE = 8
+    """The replica is out of service for good; payload = why, for people."""
 
 
 FLAG_HAS_CHECKPOINT: Final = 1
@@ -90,6 +96,9 @@ class PartHeader(NamedTuple):
     """First round that was still needed then."""
     supersedes: int
     """First sequence that this part replaces; its own when it replaces none."""
+    size: int = 0
+    """Bytes of the file that were durable before this header was written: a file that is
+    shorter was cut. 0 promises nothing: the part grows with its rounds (or is of version 1)."""
 
 
 class RoundHeader(NamedTuple):
@@ -138,14 +147,16 @@ def decode_part_header(sector: bytes) -> PartHeader | None:
     """
     if len(sector) < PART_HEADER_BYTES or not any(sector):
         return None
-    magic, version, *fields = _PART.unpack_from(sector)
+    magic, version = _PART.unpack_from(sector)[:2]
     if magic != PART_MAGIC:
         raise ValueError("its first bytes are not a write-ahead log's")
-    if version != VERSION:
-        raise ValueError(f"its format version is {version}, this release reads {VERSION}")
-    if _CRC.unpack_from(sector, _PART.size)[0] != crc32c(sector[: _PART.size]):
+    layout = _VERSIONS.get(version)
+    if layout is None:
+        known = " and ".join(map(str, _VERSIONS))
+        raise ValueError(f"its format version is {version}, this release reads {known}")
+    if _CRC.unpack_from(sector, layout.size)[0] != crc32c(sector[: layout.size]):
         raise ValueError("the checksum of its header is wrong")
-    return PartHeader(*fields)
+    return PartHeader(*layout.unpack_from(sector)[2:])
 
 
 def encode_round_header(epoch: int, header: RoundHeader) -> bytes:

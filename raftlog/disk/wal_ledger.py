@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 
-from raftlog.disk.wal_state import DROPPED, Fact, GroupState, Mark, Part
+from raftlog.disk.wal_state import DROPPED, NOWHERE, Fact, GroupState, Mark, Part
 
 
 class Ledger:
@@ -43,12 +43,17 @@ class Ledger:
                 part.entries[state.group] = min(part.entries[state.group], mark.value - 1)
 
     def dirty(self, part: Part) -> tuple[int, ...]:
-        """Groups with entries in `part` beyond what their own files are known to hold."""
+        """Groups with entries in `part` beyond what their own files are known to hold.
+
+        A group that is durably offline is none of them: nobody will ask for its entries.
+        """
         groups = self.groups
         return tuple(
             group
             for group, index in sorted(part.entries.items())
-            if group in groups and index > groups[group].safe_trusted
+            if group in groups
+            and index > groups[group].safe_trusted
+            and groups[group].held[Fact.OFFLINE] == NOWHERE
         )
 
     def held(self, sequence: int) -> list[GroupState]:

@@ -12,6 +12,8 @@ from raftlog.disk.wal_recovery import SUFFIX, Listing, Scan, file_name, list_fil
 from raftlog.disk.wal_replay import Recovered, recovered_groups
 from raftlog.disk.wal_spares import Spares
 from raftlog.disk.wal_state import Part
+from raftlog.disk.wal_witness import Witness
+from raftlog.errors import CorruptLog
 from raftlog.seams import FileSystem
 
 
@@ -20,6 +22,7 @@ class Opening:
     """A recovered log, all of it durable."""
 
     parts: list[Part]
+    witness: Witness
     books: Books
     next_sequence: int
     last_round: int
@@ -30,27 +33,34 @@ class Opening:
 def recover(fs: FileSystem, directory: str, spares: Spares, random: Random) -> Opening:
     """See `Wal.open`. Raises OSError as it comes."""
     _make_directory(fs, directory)
+    witness = Witness(fs, directory)
     listing = list_files(fs, directory)
     result = scan(listing, directory)
+    _refuse_lost(directory, witness, result)
     parts = result.parts
     if not result.clean:
         parts = _replace_unproven(fs, directory, listing, result, random)
     live = {part.name for part in parts}
-    # An unclean stop may have been a failed sync: no spare's content is known for certain.
-    usable = listing.spares if result.clean else []
+    spare_names = {name for name, _ in listing.spares}
     for item in listing.found:
         if item.part.name not in live:
             item.part.file.close()
     for name in fs.listdir(directory):
-        if name.endswith(SUFFIX) and name not in live and name not in usable:
+        if name.endswith(SUFFIX) and name not in live and name not in spare_names:
             fs.unlink(f"{directory}/{name}")
     fs.sync_directory(directory)
-    for name in usable:
-        spares.adopt(name)
+    for name, size in listing.spares:
+        spares.adopt(name, size)
+    if result.last_round:
+        witness.record(result.last_round)
+        witness.mark_used()
+    if not result.clean:
+        witness.sync()
     spares.next_number = listing.next_number
     last = result.last
     return Opening(
         parts=parts,
+        witness=witness,
         books=result.books,
         next_sequence=listing.next_sequence,
         last_round=result.last_round,
@@ -63,6 +73,27 @@ def recover(fs: FileSystem, directory: str, spares: Spares, random: Random) -> O
             cut=result.cut,
             last_round=result.last_round,
         ),
+    )
+
+
+def _refuse_lost(directory: str, witness: Witness, result: Scan) -> None:
+    """Raise CorruptLog when the log ends before a round that was known to be durable."""
+    if result.last_round >= witness.round:
+        if witness.used and not result.last_round:
+            raise CorruptLog(
+                f"{directory}/: this directory held a write-ahead log, and it is gone or empty: "
+                "with it went votes and entries that were promised to others, so this replica must "
+                "not start as if it were new. Restore the files, or format the data directory anew "
+                "(it then re-replicates under a new directory id)"
+            )
+        return
+    where = f" ({result.cut})" if result.cut else ""
+    raise CorruptLog(
+        f"{directory}: the log ends with round {result.last_round}{where}, and rounds up to "
+        f"{witness.round} had been durable ({witness.path} says so): a file was removed, cut short "
+        "or overwritten. What is gone may have been acknowledged, so this replica must not vote: "
+        "restore the files, or format the data directory anew (it then re-replicates under a new "
+        "directory id)"
     )
 
 

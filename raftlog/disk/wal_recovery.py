@@ -4,8 +4,10 @@ Rounds are numbered without a gap over all parts. The walk ends at the first pos
 the expected round is not valid. Whether that is a torn write or corruption is decided by
 proof: a later header of the same log that says that this very round had been synced. With
 such a proof the bytes were durable and have changed since: CorruptLog. Without it they are
-taken for a write that power loss interrupted, and the log ends there. Rot in rounds that no
-later header vouches for (the last ones synced before the stop) cannot be told from a tear.
+taken for a write that power loss interrupted, and the log ends there. Two more proofs hold even
+where no later header is left: a part's header states the size that the file had, and the witness
+(`wal_witness`) the last round that it knew to be durable. Damage that none of them speaks of
+cannot be told from a tear.
 
 After an unclean stop the rounds not proven durable are copied to a new file, which is synced
 before it replaces the old one: the page cache may show what a failed sync never wrote.
@@ -51,7 +53,8 @@ class Listing:
 
     found: list[Found] = field(default_factory=list)
     """Parts in order, superseded ones left out."""
-    spares: list[str] = field(default_factory=list)
+    spares: list[tuple[str, int]] = field(default_factory=list)
+    """Name, and the size that its header promises."""
     void: list[str] = field(default_factory=list)
     """Never became a part, or was replaced by one."""
     next_number: int = 1
@@ -111,7 +114,7 @@ def list_files(fs: FileSystem, directory: str) -> Listing:
         if header is None:
             listing.void.append(name)
         elif header.sequence == 0:
-            listing.spares.append(name)
+            listing.spares.append((name, header.size))
         else:
             headers.append((header, name))
     headers.sort()
@@ -121,8 +124,20 @@ def list_files(fs: FileSystem, directory: str) -> Listing:
         file = fs.open(f"{directory}/{name}")
         part = Part(name, file, header.sequence, header.epoch, header.first_round)
         size = part.capacity = file.size()
+        _check_size(f"{directory}/{name}", size, header.size)
         listing.found.append(Found(part, header, size))
     return listing
+
+
+def _check_size(path: str, size: int, promised: int) -> None:
+    """No crash makes a file shorter than what was durable of it: somebody cut it."""
+    if size < promised:
+        raise CorruptLog(
+            f"{path} is {size} bytes long, and {promised} bytes of it had been durable: it was cut "
+            "short. What it held may have been acknowledged, so this replica must not vote: "
+            "restore the file, or format the data directory anew (it then re-replicates under a "
+            "new directory id)"
+        )
 
 
 def _read_header(fs: FileSystem, path: str) -> PartHeader | None:

@@ -42,6 +42,9 @@ class RecoveredGroup(NamedTuple):
     """
     last_index: int
     """The log's last index after the replay (unless the GroupLog's snapshot is newer)."""
+    offline: str
+    """Why the replica is out of service (`stage_offline`), "" when it is not. Such a group is
+    neither opened nor replayed: its entries may be gone from here."""
 
 
 @dataclass(slots=True)
@@ -191,6 +194,7 @@ def recovered_groups(books: Books) -> dict[int, RecoveredGroup]:
             lowest_truncation=book.lowest_cut,
             trusted=book.state.trusted,
             last_index=book.state.last,
+            offline=book.state.offline,
         )
         for group, book in sorted(books.groups.items())
     }

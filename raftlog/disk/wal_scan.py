@@ -64,6 +64,8 @@ def read_round(part: Part, position: int, size: int, *, verify: bool = True) -> 
     if header is None or header.body_bytes > size - position - ROUND_HEADER_BYTES:
         return None
     table = part.file.pread(header.records * ROW_BYTES, position + ROUND_HEADER_BYTES)
+    if len(table) != header.records * ROW_BYTES:
+        return None
     found = Round(header, position, table)
     if verify and not _body_is_valid(part, found):
         return None
@@ -72,8 +74,6 @@ def read_round(part: Part, position: int, size: int, *, verify: bool = True) -> 
 
 def _body_is_valid(part: Part, found: Round) -> bool:
     payload_bytes = found.header.body_bytes - len(found.table)
-    if len(found.table) != found.header.records * ROW_BYTES:
-        return False
     if sum(fields[3] for fields in ROW.iter_unpack(found.table)) != payload_bytes:
         return False
     crc = crc32c(found.table, part.salt)

@@ -4,6 +4,9 @@ Overwriting a file whose pages exist costs a fraction of extending one, so a spa
 with real zeros and synced. All of it happens in background jobs; the loop only decides. Old
 parts are dealt with strictly in order, each step durable before the next, so that what a
 crash leaves is always an unbroken end of the log.
+
+A spare's header states its size and is written after the content and the size were synced: a
+file with such a header is allocated for certain, whatever stopped the process that made it.
 """
 
 from __future__ import annotations
@@ -45,10 +48,10 @@ class Spares:
         """Parts that wait for `job`."""
         return len(self._retired)
 
-    def adopt(self, name: str) -> None:
-        """A spare that an earlier process left; one of another size is of no use."""
+    def adopt(self, name: str, size: int) -> None:
+        """A spare of an earlier process, `size` bytes by its header; another size is no use."""
         file = self._fs.open(f"{self._directory}/{name}")
-        if len(self._ready) < self._wanted and file.size() == self._part_bytes:
+        if len(self._ready) < self._wanted and file.size() == size == self._part_bytes:
             self._ready.append((name, file))
             return
         file.close()
@@ -104,8 +107,7 @@ class Spares:
                     raise
                 self.failed = str(error)
             else:
-                part.file.pwrite([encode_part_header(SPARE)], 0)
-                part.file.sync()
+                self._seal(part.file)
                 self._ready.append((part.name, part.file))
                 return
         part.file.close()
@@ -117,8 +119,7 @@ class Spares:
         file = self._fs.open(path, create=True)
         try:
             self._fill(file, 0)
-            file.pwrite([encode_part_header(SPARE)], 0)
-            file.sync()
+            self._seal(file)
         except OSError as error:
             file.close()
             if error.errno not in NO_SPACE:
@@ -129,6 +130,12 @@ class Spares:
         self._fs.sync_directory(self._directory)
         self.failed = ""
         self._ready.append((name, file))
+
+    def _seal(self, file: File) -> None:
+        """Make the content and the size durable, then the header that vouches for them."""
+        file.sync()
+        file.pwrite([encode_part_header(SPARE._replace(size=self._part_bytes))], 0)
+        file.sync()
 
     def _fill(self, file: File, start: int) -> None:
         for at in range(start, self._part_bytes, len(ZEROS)):

@@ -19,6 +19,8 @@ from raftlog.types import Buffer, Entry, HardState, SnapshotMeta
 
 _ENTRY: Final = int(RecordKind.ENTRY)
 _pack_row: Final = ROW.pack
+OFFLINE_REASON_MAX: Final = 1000
+"""Characters kept of why a replica went offline."""
 
 
 class Staging:
@@ -132,6 +134,17 @@ class Staging:
         self._staged_last.pop(group, None)
         self._cut(state, DROPPED)
 
+    def stage_offline(self, group: int, reason: str) -> None:
+        """The replica is out of service from now on, also after a restart; the first reason stays.
+
+        Nothing but a drop may be staged for it any more. Its facts are carried forward like
+        any other's: the vote that it gave stays given, its checkpoint stays where it was.
+        """
+        state = self._open[group]
+        if not state.offline:
+            state.offline = reason[:OFFLINE_REASON_MAX] or "unknown"
+            self._stage_offline(state)
+
     def stage_reset(self, group: int, meta: SnapshotMeta) -> None:
         """A snapshot replaced the log, which now is empty and begins after `meta.position`.
 
@@ -204,6 +217,11 @@ class Staging:
         self._row(RecordKind.HARD_STATE, state.group, node, term, voted, payload=directory)
         self._marks.append(Mark(state, Fact.HARD_STATE, 0))
 
+    def _stage_offline(self, state: GroupState) -> None:
+        if state.offline:
+            self._row(RecordKind.OFFLINE, state.group, payload=state.offline.encode())
+            self._marks.append(Mark(state, Fact.OFFLINE, 0))
+
     def _stage_checkpoint(self, state: GroupState) -> None:
         position, detail = state.checkpoint or ((0, 0, 0), b"")
         flags = FLAG_HAS_CHECKPOINT if state.checkpoint is not None else 0
@@ -223,5 +241,6 @@ class Staging:
             if state.group in self._open:
                 self._stage_creation(state)
                 self._stage_hard_state(state)
+                self._stage_offline(state)
                 if state.trusted or state.held[Fact.CHECKPOINT] != NOWHERE:
                     self._stage_checkpoint(state)

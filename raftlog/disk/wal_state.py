@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import IntEnum
 from typing import Final, NamedTuple
 
 from raftlog.disk.wal_format import PART_HEADER_BYTES, salt_of
-from raftlog.seams import File
+from raftlog.seams import File, FileSystem
 from raftlog.storage import Checkpoint
 from raftlog.types import HardState
 
@@ -21,6 +22,8 @@ class Fact(IntEnum):
     HARD_STATE = 1
     CHECKPOINT = 2
     """With the trusted index."""
+    OFFLINE = 3
+    """Once it is durable, the group's entries hold no part any more."""
 
 
 class Part:
@@ -38,6 +41,7 @@ class Part:
         "name",
         "salt",
         "sequence",
+        "witnessed",
     )
 
     def __init__(self, name: str, file: File, sequence: int, epoch: int, first_round: int) -> None:
@@ -50,8 +54,11 @@ class Part:
         self.last_round = first_round - 1
         self.end = PART_HEADER_BYTES
         self.capacity = 0
-        """Bytes that exist on disk, so that overwriting them allocates nothing."""
+        """Bytes that exist on disk, so that overwriting them allocates nothing. At the start of
+        a part those of a spare, synced, which the header promises; else 0 until it grows."""
         self.directory_synced = True
+        self.witnessed = False
+        """The witness durably claims a round of this part (or was written by an earlier run)."""
         self.entries: dict[int, int] = {}
         """Group -> the last index it has here that is not cut off."""
 
@@ -67,6 +74,7 @@ class GroupState:
         "hard_state",
         "held",
         "last",
+        "offline",
         "safe_trusted",
         "trusted",
     )
@@ -75,13 +83,15 @@ class GroupState:
         self.group = group
         self.creation = creation
         self.hard_state: HardState | None = None
+        self.offline = ""
+        """Why the replica is out of service; "" while it is not."""
         self.checkpoint: Checkpoint | None = None
         self.trusted = 0
         """Index up to which the GroupLog's own files are durable and still of this log."""
         self.last = 0
         self.cut_stamp = 0
         """`Wal.stamp()` at the last truncation or reset."""
-        self.held = [NOWHERE, NOWHERE, NOWHERE]
+        self.held = [NOWHERE] * len(Fact)
         """Per Fact, the round of its newest durable record."""
         self.safe_trusted = 0
         """`trusted` as far as the records that raised it are durable."""
@@ -105,6 +115,15 @@ class Mark:
 
 
 DROPPED: Final = -1
+
+
+def make_durable(fs: FileSystem, directory: str, parts: Sequence[Part]) -> None:
+    """Sync what was written to `parts`, and their names where that is not done. OSError."""
+    for part in parts:
+        part.file.sync()
+        if not part.directory_synced:
+            fs.sync_directory(directory)
+            part.directory_synced = True
 
 
 class RetirablePart(NamedTuple):

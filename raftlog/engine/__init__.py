@@ -10,6 +10,7 @@ Rules:
 - Nothing leaves that is not durable: the core withholds acks and votes until `Node.stored`,
   and the engine calls that only after the round's fdatasync succeeded.
 - Any disk error reaches `Engine.fail`, which stops everything for good.
+- A CorruptLog of one group takes that group offline (`offline`); the others go on.
 - A peer's message never creates a group; one for an unknown group is dropped and counted.
 
 Start reading at `engine.Engine.flush`, then `heartbeats` (coalesced heartbeats) and `parts`

@@ -9,20 +9,19 @@ from raftlog.codec import decode
 from raftlog.core import Node, Timing
 from raftlog.disk.wal import Wal
 from raftlog.engine import frames
-from raftlog.engine.group import Application, Group, Outcome, SnapshotSink
+from raftlog.engine.group import Application, Group, Outcome
+from raftlog.engine.installs import Installs
 from raftlog.engine.links import Links
+from raftlog.engine.offline import OfflineGroups
 from raftlog.engine.parts import PartKeeper
 from raftlog.engine.schedule import Schedule
 from raftlog.engine.sync import Round, SyncRounds
 from raftlog.engine.transport import Transport
-from raftlog.errors import DiskFailed
-from raftlog.messages import AppendRequest, Message, SnapshotChunk
-from raftlog.ready import Ready, SnapshotInstall, SnapshotWanted, SoftState
+from raftlog.errors import CorruptLog, DiskFailed
+from raftlog.ready import Ready, SoftState
 from raftlog.seams import Reactor
 from raftlog.storage import GroupLog
-from raftlog.types import METADATA_GROUP, Buffer, HardState, ReplicaId, Role, SnapshotMeta
-
-SNAPSHOT_CHUNK_BYTES = 256 * 1024
+from raftlog.types import METADATA_GROUP, Buffer, HardState, ReplicaId, Role
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +29,8 @@ class EngineStatistics:
     """Counters since the start."""
 
     groups: int
+    offline: int
+    """Groups out of service; see `Engine.take_offline`."""
     leading: int
     passes: int
     rounds: int
@@ -65,7 +66,7 @@ class Engine:
         self.on_app_frame: Callable[[ReplicaId, memoryview], None] = lambda peer, body: None
         self._fail = fail
         self._failed = self._refusing = False
-        self._schedule = Schedule(reactor, Group.mark_dirty)
+        self._schedule = Schedule(reactor, self._tick)
         self._dirty: list[Group] = []
         self._scheduled = False
         self._sync = SyncRounds(
@@ -76,11 +77,29 @@ class Engine:
             inline_below_us=inline_sync_below_us,
         )
         self._durable_callbacks: list[Callable[[], None]] = []
-        self._parts = PartKeeper(wal, reactor, self.groups, self.after_durable, self._disk_failed)
+        self._parts = PartKeeper(
+            wal,
+            reactor,
+            self.groups,
+            self.after_durable,
+            self._disk_failed,
+            self.take_offline,
+        )
+        self._installs = Installs(wal, self._sync_now)
         self._passes = self._in = self._unknown = 0
         self.links = Links(
             me, reactor, transport, timing, self.groups, self._touch, self.request_flush
         )
+        self._offline = OfflineGroups(
+            wal,
+            reactor,
+            self.groups,
+            self._schedule,
+            self.links,
+            self.after_durable,
+            self._disk_failed,
+        )
+        self._guard = self._offline.guard
 
     # --- groups
 
@@ -102,7 +121,7 @@ class Engine:
             self.reactor.random,
             self.reactor.now_us(),
         )
-        group = Group(group_id, node, log, app, self._mark)
+        group = Group(group_id, node, log, app, self._mark, self.take_offline)
         self.groups[group_id] = group
         self._schedule.update(group)
         group.mark_dirty()
@@ -110,12 +129,27 @@ class Engine:
 
     def remove_group(self, group_id: int) -> None:
         """Forget a group (its topic was deleted). The caller removes its files afterwards."""
-        group = self.groups.pop(group_id)
-        self._schedule.forget(group)
-        self.links.forget(group)
+        group = self.groups.pop(group_id, None)
         self.wal.stage_drop(group_id)
-        group.abandon_waiters()
+        if group is None:
+            self._offline.forget(group_id)
+        else:
+            self._schedule.forget(group)
+            self.links.forget(group)
+            group.abandon_waiters()
         self.request_flush()
+
+    def take_offline(self, group: Group, reason: str) -> None:
+        """Stop one group for good: it neither votes, acknowledges nor leads from now on.
+
+        See `raftlog.engine.offline`. The engine does this itself for every CorruptLog that it
+        meets; applications call it (`Group.take_offline`) for one that they meet.
+        """
+        self._offline.take(group, reason)
+
+    def add_offline(self, group_id: int, reason: str) -> None:
+        """A group of the write-ahead log that was offline before, or cannot be opened."""
+        self._offline.note(group_id, reason)
 
     def after_durable(self, callback: Callable[[], None]) -> None:
         """Call back once everything staged in the WAL so far is durable."""
@@ -153,9 +187,9 @@ class Engine:
         if group is None:
             self._unknown += 1
             return
-        if self._refusing and group_id != METADATA_GROUP and _grows_the_log(message):
+        if self._refusing and group_id != METADATA_GROUP and frames.is_bulk(message):
             return  # as if it was lost: the leader goes on with the others, and tries again
-        group.node.receive(self.reactor.now_us(), replica, message)
+        self._guard(group, group.node.receive, self.reactor.now_us(), replica, message)
         if not group.dirty:
             self._mark(group)
 
@@ -175,6 +209,10 @@ class Engine:
         self._dirty.append(group)
         if not self._scheduled:
             self.request_flush()
+
+    def _tick(self, group: Group, now_us: int) -> None:
+        self._guard(group, group.node.tick, now_us)
+        group.mark_dirty()
 
     def _touch(self, group: Group) -> None:
         self._schedule.update(group)
@@ -211,12 +249,12 @@ class Engine:
             self.links.flush()
             self._sync.finish()
             for group, ready in decided:
-                self._write_log(group, ready)
+                self._guard(group, self._write_log, group, ready)
         except (OSError, DiskFailed) as error:
             self._disk_failed(error)
             return
         for group, ready in decided:
-            self._notify(group, ready)
+            self._guard(group, self._notify, group, ready)
             self._schedule.update(group)
         self.links.flush()
         self._parts.look()
@@ -234,7 +272,11 @@ class Engine:
             if not group.node.has_ready():
                 self._schedule.update(group)
                 continue
-            ready = group.node.ready()
+            try:
+                ready = group.node.ready()
+            except CorruptLog as error:  # what a follower lacks was to be read from the log
+                self.take_offline(group, str(error))
+                continue
             for replica, message in ready.messages:
                 self.links.send_message(group.id, replica, message)
             decided.append((group, ready))
@@ -244,7 +286,7 @@ class Engine:
         readies = []
         for group, ready in decided:
             if ready.must_store:
-                self._stage(group, ready)
+                self._guard(group, self._stage, group, ready)
                 readies.append((group, ready.number))
         callbacks, self._durable_callbacks = self._durable_callbacks, []
         self._sync.write(readies, callbacks)
@@ -255,7 +297,7 @@ class Engine:
         if ready.hard_state is not None:
             wal.stage_hard_state(group.id, ready.hard_state)
         if ready.snapshot is not None:
-            self._take_chunk(group, ready.snapshot, ready.number)
+            self._installs.take_chunk(group, ready.snapshot, ready.number)
         if ready.truncate_from:
             wal.stage_truncate(group.id, ready.truncate_from)
             if ready.truncate_from <= group.checkpoint_index:
@@ -285,10 +327,10 @@ class Engine:
         before, self._scheduled = self._scheduled, True
         for round_ in rounds:
             for group, number in round_.readies:
-                group.node.stored(number)
-                if group.installing and group.installing <= number:
-                    group.installing = 0
-                group.mark_dirty()
+                if self._guard(group, group.node.stored, number):
+                    if group.installing and group.installing <= number:
+                        group.installing = 0
+                    group.mark_dirty()
             for callback in round_.callbacks:
                 callback()
         self._scheduled = before
@@ -315,49 +357,13 @@ class Engine:
             if on_done is not None:
                 on_done(Outcome.DONE if read.index >= 0 else Outcome.UNKNOWN)
         for wanted in ready.snapshot_wanted:
-            self._send_chunk(group, wanted)
+            self._installs.send_chunk(group, wanted)
 
     def _leadership(self, group: Group, state: SoftState) -> None:
         self.links.leadership(group, state)
         if state.role is not Role.LEADER:
             group.abandon_waiters()
         group.app.leadership(state)
-
-    def _send_chunk(self, group: Group, wanted: SnapshotWanted) -> None:
-        meta, data, done = group.app.read_snapshot(wanted.cursor, SNAPSHOT_CHUNK_BYTES)
-        cursor = wanted.cursor
-        if wanted.index not in (0, meta.position.index):
-            meta, data, done = group.app.read_snapshot(0, SNAPSHOT_CHUNK_BYTES)
-            cursor = 0
-        group.node.snapshot_chunk(wanted.follower, meta, cursor, data, done)
-        group.mark_dirty()
-
-    def _take_chunk(self, group: Group, chunk: SnapshotInstall, number: int) -> None:
-        if group.sink is None or group.sink[0] != chunk.meta:
-            group.sink = (chunk.meta, group.app.receive_snapshot(chunk.meta))
-        sink = group.sink[1]
-        sink.write(chunk.cursor, chunk.data)
-        if chunk.done:
-            group.sink = None
-            group.installing = number
-            self._install(group, sink, chunk.meta)
-
-    def _install(self, group: Group, sink: SnapshotSink, meta: SnapshotMeta) -> None:
-        """Replace the log by a snapshot, so that a crash at any point leaves one or the other.
-
-        What the WAL has from the snapshot's index on differs from what was committed there
-        (the core would have kept it otherwise). It is cut durably first: once the files are
-        replaced, recovery must not ask them for it. The term has to be durable before too:
-        a snapshot of a later term than the recorded one would not open again.
-        """
-        index = meta.position.index
-        if self.wal.last_index(group.id) >= index:
-            self.wal.stage_truncate(group.id, index)
-        self._sync_now()
-        sink.install()
-        group.truncations += 1
-        group.checkpoint_index = index
-        self.wal.stage_reset(group.id, meta)
 
     # --- end
 
@@ -378,6 +384,7 @@ class Engine:
         leading = sum(1 for g in self.groups.values() if g.node.role is Role.LEADER)
         return EngineStatistics(
             groups=len(self.groups),
+            offline=len(self.links.offline),
             leading=leading,
             passes=self._passes,
             rounds=self._sync.rounds,
@@ -386,9 +393,3 @@ class Engine:
             unknown_group=self._unknown,
             scheduled=self._schedule.size,
         )
-
-
-def _grows_the_log(message: Message) -> bool:
-    return type(message) is SnapshotChunk or (
-        type(message) is AppendRequest and bool(message.entries)
-    )

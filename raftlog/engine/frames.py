@@ -10,6 +10,7 @@ from struct import Struct
 
 from raftlog.codec import VERSION
 from raftlog.errors import PeerFault
+from raftlog.messages import AppendRequest, Message, SnapshotChunk
 from raftlog.types import Buffer
 
 RAFT = 0
@@ -18,6 +19,8 @@ HEARTBEAT = 64
 HEARTBEAT_REPLY = 65
 APP = 66
 """Opaque to raftlog: the embedding application's own traffic."""
+OFFLINE = 67
+"""The sender's groups that are out of service, see `heartbeats.encode_offline`."""
 
 _HEAD = Struct(">IBB")
 _FIRST_OWN_TYPE = 64
@@ -28,6 +31,13 @@ def header(kind: int, body: list[Buffer]) -> bytes:
     return _HEAD.pack(2 + sum(map(len, body)), VERSION, kind)
 
 
+def is_bulk(message: Message) -> bool:
+    """True for a message that carries entries or a snapshot: control must not queue behind it."""
+    return type(message) is SnapshotChunk or (
+        type(message) is AppendRequest and bool(message.entries)
+    )
+
+
 def kind(frame: memoryview) -> int:
     """What a received frame (without its length) is; PeerFault for an unknown type."""
     if len(frame) < 2:
@@ -35,7 +45,7 @@ def kind(frame: memoryview) -> int:
     type_ = frame[1]
     if type_ < _FIRST_OWN_TYPE:
         return RAFT
-    if frame[0] != VERSION or type_ > APP:
+    if frame[0] != VERSION or type_ > OFFLINE:
         raise PeerFault(f"frame of version {frame[0]} and type {type_}; this node knows neither")
     return type_
 

@@ -8,6 +8,7 @@ from enum import Enum
 from typing import Protocol
 
 from raftlog.core import Node
+from raftlog.errors import GroupOffline
 from raftlog.ready import SoftState
 from raftlog.storage import GroupLog
 from raftlog.types import Entry, EntryKind, ReplicaId, SnapshotMeta
@@ -47,6 +48,13 @@ class Application(Protocol):
     def truncated(self, first: int) -> None:
         """Log entries from `first` on are gone (they were never committed)."""
 
+    def offline(self, reason: str) -> None:
+        """The group is out of service for good (`raftlog.engine.offline`); nothing follows.
+
+        May be called from within any other call of the group: what is under way there must
+        not be called back into. Waiters learn of it later in the pass, as UNKNOWN.
+        """
+
     def read_snapshot(self, cursor: int, max_bytes: int) -> tuple[SnapshotMeta, bytes, bool]:
         """Part of the newest snapshot's stream from `cursor`, and whether it is the last."""
 
@@ -67,12 +75,14 @@ class Group:
         "installing",
         "log",
         "node",
+        "offline",
         "reads",
         "sink",
         "truncations",
         "waiters",
         "_mark",
         "_next_context",
+        "_take_offline",
     )
 
     def __init__(
@@ -82,6 +92,7 @@ class Group:
         log: GroupLog,
         app: Application,
         mark: Callable[[Group], None],
+        take_offline: Callable[[Group, str], None],
     ) -> None:
         self.id = group_id
         self.node = node
@@ -99,7 +110,10 @@ class Group:
         self.waiters: deque[tuple[int, Callable[[Outcome], None]]] = deque()
         self.reads: dict[int, Callable[[Outcome], None]] = {}
         self.sink: tuple[SnapshotMeta, SnapshotSink] | None = None
+        self.offline = ""
+        """Why the group is out of service; "" while it is not."""
         self._mark = mark
+        self._take_offline = take_offline
         self._next_context = 1
 
     def propose(
@@ -109,11 +123,13 @@ class Group:
         payload: bytes,
         on_done: Callable[[Outcome], None] | None = None,
     ) -> Entry:
-        """Append an entry as the leader. Raises NotLeader or Overloaded.
+        """Append an entry as the leader. Raises NotLeader, Overloaded or GroupOffline.
 
         `on_done` is called once: DONE when it is committed and applied here, UNKNOWN when
         this replica stopped leading before that.
         """
+        if self.offline:
+            raise GroupOffline(f"group {self.id} is offline here: {self.offline}")
         entry = self.node.propose(kind, span, payload)
         if on_done is not None:
             self.waiters.append((entry.index, on_done))
@@ -123,6 +139,8 @@ class Group:
 
     def change(self, voters: tuple[ReplicaId, ...], learners: tuple[ReplicaId, ...] = ()) -> Entry:
         """Begin to make these the group's members; see `Node.change` for errors and the end."""
+        if self.offline:
+            raise GroupOffline(f"group {self.id} is offline here: {self.offline}")
         entry = self.node.change(voters, learners)
         self.mark_dirty()
         return entry
@@ -132,6 +150,8 @@ class Group:
 
         With `now_us`, and lease reads allowed by the timing, a lease may do instead.
         """
+        if self.offline:
+            raise GroupOffline(f"group {self.id} is offline here: {self.offline}")
         context = self._next_context
         self._next_context += 1
         self.reads[context] = on_done
@@ -142,6 +162,10 @@ class Group:
         """Have the next flush look at this group."""
         if not self.dirty:
             self._mark(self)
+
+    def take_offline(self, reason: str) -> None:
+        """The application met what the log must not be: see `Engine.take_offline`."""
+        self._take_offline(self, reason)
 
     def resolve_committed(self) -> None:
         """Wake the proposals that the commit index has passed."""

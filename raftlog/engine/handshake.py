@@ -24,6 +24,7 @@ CONTROL, BULK = 0, 1
 """The two lanes of a pair of brokers, one connection each."""
 
 _LENGTH = Struct(">I")
+_VOTER = Struct(">i16s")
 _ITEMS_MAX = 64
 """A later release may add fields to the map; this one looks at those it knows."""
 _DEPTH_MAX = 4
@@ -40,6 +41,8 @@ class Hello(NamedTuple):
     lane: int
     features: int = 0
     versions: tuple[int, int] = (PROTOCOL_MIN, PROTOCOL_MAX)
+    voters: tuple[ReplicaId, ...] = ()
+    """The first quorum, as its directory was formatted; empty: it does not say."""
 
 
 def encode_hello(hello: Hello) -> bytes:
@@ -53,6 +56,8 @@ def encode_hello(hello: Hello) -> bytes:
             "lane": hello.lane,
             "features": hello.features,
             "versions": list(hello.versions),
+            # one value, because their number is bounded
+            "voters": b"".join([_VOTER.pack(*voter) for voter in hello.voters]),
         }
     )
     return _LENGTH.pack(len(body)) + body
@@ -82,6 +87,7 @@ def decode_hello(body: bytes) -> Hello:
 def _hello(fields: dict[str, Any]) -> Hello:
     low, high = fields["versions"]
     node, directory = fields["node"], fields["directory"]
+    voters = fields.get("voters", b"")  # former releases did not tell
     typed: list[tuple[object, type]] = [
         (fields["cluster"], str),
         (node, int),
@@ -91,8 +97,13 @@ def _hello(fields: dict[str, Any]) -> Hello:
         (fields["features"], int),
         (low, int),
         (high, int),
+        (voters, bytes),
     ]
-    if any(type(value) is not wanted for value, wanted in typed) or len(directory) != 16:
+    if (
+        any(type(value) is not wanted for value, wanted in typed)
+        or len(directory) != 16
+        or len(voters) % _VOTER.size
+    ):
         raise PeerFault("hello has a field of the wrong type")
     if not 0 <= node <= _NODE_MAX:
         raise PeerFault(f"hello names node {node}, which cannot be a node id")
@@ -103,7 +114,24 @@ def _hello(fields: dict[str, Any]) -> Hello:
         lane=fields["lane"],
         features=fields["features"],
         versions=(low, high),
+        voters=tuple([ReplicaId(*voter) for voter in _VOTER.iter_unpack(voters)]),
     )
+
+
+def other_voters(mine: Hello, theirs: Hello) -> str | None:
+    """A sentence if the two were formatted for different quorums, which cannot both exist."""
+    if not theirs.voters or set(theirs.voters) == set(mine.voters):
+        return None
+    return (
+        f"this directory was formatted with other voters ({_listed(mine.voters)}) than the one of "
+        f"node {theirs.replica.node} ({_listed(theirs.voters)}); there is one quorum, so one of "
+        "them waits for what does not exist. `quorate storage show` tells a directory's voters: "
+        "format one anew with those of the cluster"
+    )
+
+
+def _listed(voters: tuple[ReplicaId, ...]) -> str:
+    return ", ".join(f"{voter.node}:{voter.directory.hex()}" for voter in voters) or "none"
 
 
 def check_hello(mine: Hello, theirs: Hello, dialled_node: int | None) -> None:

@@ -29,6 +29,8 @@ _PAIR = struct.Struct("<QQ")
 _GROUP = struct.Struct("<Q")
 _REPLY = struct.Struct("<QBH")
 _MASK = 2**64 - 1
+OFFLINE_MAX = 8_192
+"""Groups that one frame names as offline; more take several frames."""
 
 
 def _mix(group: int, term: int) -> int:
@@ -121,3 +123,20 @@ def decode_reply(body: Buffer) -> tuple[int, bool, list[int]]:
         raise PeerFault("peer heartbeat reply's list does not fill its frame")
     view = memoryview(body)[_REPLY.size :]
     return sequence, bool(agrees), [group for (group,) in _GROUP.iter_unpack(view)]
+
+
+def encode_offline(groups: Iterable[int]) -> list[bytes]:
+    """Frame bodies, at least one: all groups the sender has out of service."""
+    ids = sorted(groups)
+    chunks = [ids[at : at + OFFLINE_MAX] for at in range(0, len(ids), OFFLINE_MAX)] or [[]]
+    return [
+        bytes([number == 0]) + b"".join(map(_GROUP.pack, chunk))
+        for number, chunk in enumerate(chunks)
+    ]
+
+
+def decode_offline(body: Buffer) -> tuple[bool, list[int]]:
+    """(does it begin a new list, groups); PeerFault for anything else."""
+    if len(body) % _GROUP.size != 1 or len(body) > 1 + OFFLINE_MAX * _GROUP.size:
+        raise PeerFault("a list of offline groups does not fill its frame")
+    return bool(body[0]), [group for (group,) in _GROUP.iter_unpack(memoryview(body)[1:])]

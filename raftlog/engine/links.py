@@ -8,10 +8,17 @@ from raftlog.codec import encode
 from raftlog.core import Timing, members_of
 from raftlog.engine import frames
 from raftlog.engine.group import Group
-from raftlog.engine.heartbeats import decode_heartbeat, decode_reply, encode_heartbeat, encode_reply
+from raftlog.engine.heartbeats import (
+    decode_heartbeat,
+    decode_offline,
+    decode_reply,
+    encode_heartbeat,
+    encode_offline,
+    encode_reply,
+)
 from raftlog.engine.peers import Peer
 from raftlog.engine.transport import Transport
-from raftlog.messages import AppendRequest, Message, SnapshotChunk
+from raftlog.messages import Message
 from raftlog.ready import SoftState
 from raftlog.seams import Reactor
 from raftlog.types import Buffer, ReplicaId, Role
@@ -41,6 +48,10 @@ class Links:
         self._peers: dict[int, Peer] = {}
         self._outgoing: dict[tuple[int, bool], list[Buffer]] = {}
         self._stopped = False
+        self.offline: dict[int, str] = {}
+        """Why, per group that is out of service here."""
+        self.offline_version = 0
+        """Changes whenever an answer of `serves` does, connections apart."""
         self.sent = 0
         reactor.call_at(reactor.now_us() + timing.heartbeat_us, self._beat)
 
@@ -52,6 +63,7 @@ class Links:
         if peer is None or peer.replica != replica:
             peer = self._peers[replica.node] = Peer(replica)
         peer.connected(self._reactor.now_us())
+        self._send_offline(replica.node)
         for group in self._groups.values():
             if group.node.role is Role.LEADER:
                 self._consider(peer, group)
@@ -66,6 +78,28 @@ class Links:
         """`replica` is connected (this one always is)."""
         peer = self._peers.get(replica.node)
         return replica == self._me or (peer is not None and peer.up and peer.replica == replica)
+
+    def is_offline(self, replica: ReplicaId, group_id: int) -> bool:
+        """Is `replica`'s copy of the group out of service, as far as known?"""
+        if replica == self._me:
+            return group_id in self.offline
+        peer = self._peers.get(replica.node)
+        return peer is not None and peer.replica == replica and group_id in peer.offline
+
+    def serves(self, replica: ReplicaId, group_id: int) -> bool:
+        """Can `replica` take part in the group now?"""
+        return self.is_up(replica) and not self.is_offline(replica, group_id)
+
+    def tell_offline(self) -> None:
+        """`offline` has changed."""
+        self.offline_version += 1
+        for peer in self._peers.values():
+            if peer.up:
+                self._send_offline(peer.replica.node)
+
+    def _send_offline(self, node: int) -> None:
+        for body in encode_offline(self.offline):
+            self.send_frame(node, frames.OFFLINE, [body])
 
     def stop(self) -> None:
         """Send nothing more."""
@@ -83,10 +117,7 @@ class Links:
         peer = self._peers.get(replica.node)
         if peer is None or not peer.up or peer.replica != replica:
             return
-        bulk = (isinstance(message, AppendRequest) and bool(message.entries)) or isinstance(
-            message, SnapshotChunk
-        )
-        self._queue(replica.node, encode(group_id, message), bulk=bulk)
+        self._queue(replica.node, encode(group_id, message), bulk=frames.is_bulk(message))
 
     def _queue(self, node: int, buffers: list[Buffer], *, bulk: bool) -> None:
         if self._stopped:
@@ -124,9 +155,12 @@ class Links:
         self._reactor.call_at(now + self._timing.heartbeat_us, self._beat)
 
     def receive(self, replica: ReplicaId, kind: int, body: memoryview) -> None:
-        """A heartbeat or an answer to one."""
+        """A heartbeat, an answer to one, or the peer's groups that are out of service."""
         peer = self._peers.get(replica.node)
         if peer is None or peer.replica != replica:
+            return
+        if kind == frames.OFFLINE:
+            self._peer_offline(peer, body)
             return
         now = self._reactor.now_us()
         if kind == frames.HEARTBEAT:
@@ -138,6 +172,13 @@ class Links:
             woken = peer.answered(*decode_reply(body), self._groups, now)
         for group in woken:
             self._touch(group)
+
+    def _peer_offline(self, peer: Peer, body: memoryview) -> None:
+        begins, groups = decode_offline(body)
+        if begins:
+            peer.offline.clear()
+        peer.offline.update(groups)
+        self.offline_version += 1
 
     # --- groups
 
@@ -174,12 +215,22 @@ class Links:
             peer.stopped_leading(group)
             peer.follows.discard(group.id)
 
+    def retire(self, group: Group) -> None:
+        """The group is out of service here: nobody is covered for it, nobody covers it.
+
+        Other than after a removal the other side goes on, so it has to be told.
+        """
+        now = self._reactor.now_us()
+        for peer in self._peers.values():
+            peer.stopped_leading(group)
+            peer.stopped_following(group, now)
+
     def best_successor(self, group: Group) -> ReplicaId | None:
         """The connected voter that matches most of the group's log; None if there is none."""
         progress = group.node.progress
         voters = [
             replica
             for replica in group.node.configuration.voters
-            if replica != self._me and replica in progress and self.is_up(replica)
+            if replica != self._me and replica in progress and self.serves(replica, group.id)
         ]
         return max(voters, key=lambda replica: progress[replica].match, default=None)

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from raftlog.disk.wal import RetirablePart, Wal
 from raftlog.engine.group import Group
+from raftlog.errors import CorruptLog
 from raftlog.seams import Reactor
 from raftlog.storage import Checkpoint
 
@@ -33,12 +34,14 @@ class PartKeeper:
         groups: dict[int, Group],
         after_durable: Callable[[Callable[[], None]], None],
         failed: Callable[[BaseException], None],
+        take_offline: Callable[[Group, str], None],
     ) -> None:
         self._wal = wal
         self._reactor = reactor
         self._groups = groups
         self._after_durable = after_durable
         self._failed = failed
+        self._take_offline = take_offline
         self._busy = False
         self._used = 1 << 62
 
@@ -73,7 +76,10 @@ class PartKeeper:
         """Sync one group's own files and record it, so that its WAL entries are not needed."""
         if self._groups.get(group.id) is not group:
             return  # removed in the meantime
-        capture, job = self._capture(group)
+        captured = self._capture(group)
+        if captured is None:
+            return
+        capture, job = captured
 
         def synced(error: BaseException | None) -> None:
             if error is not None:
@@ -83,12 +89,18 @@ class PartKeeper:
 
         self._reactor.offload(job, synced, background=True)
 
-    def _capture(self, group: Group) -> tuple[_Capture, Callable[[], None]]:
-        return _Capture(group, group.log.checkpoint(), group.truncations), group.log.sync_job()
+    def _capture(self, group: Group) -> tuple[_Capture, Callable[[], None]] | None:
+        try:
+            checkpoint, job = group.log.checkpoint(), group.log.sync_job()
+        except CorruptLog as error:
+            self._take_offline(group, str(error))
+            return None
+        return _Capture(group, checkpoint, group.truncations), job
 
     def _retire(self, part: RetirablePart) -> None:
         self._busy = True
-        pairs = [self._capture(self._groups[g]) for g in part.dirty if g in self._groups]
+        found = [self._capture(self._groups[g]) for g in part.dirty if g in self._groups]
+        pairs = [pair for pair in found if pair is not None]
 
         def sync_all() -> None:
             for _, job in pairs:

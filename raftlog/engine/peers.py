@@ -18,6 +18,7 @@ class Peer:
         "fresh_from",
         "heard_us",
         "leads",
+        "offline",
         "refused",
         "removed",
         "replica",
@@ -40,6 +41,8 @@ class Peer:
         """Groups we lead, that have the peer as a member and are not covered yet."""
         self.removed: list[int] = []
         self.refused: list[int] = []
+        self.offline: set[int] = set()
+        """Groups that the peer has out of service; the last it said, also when it is gone."""
 
     def connected(self, now_us: int) -> None:
         """A new connection: both lists start over."""

@@ -14,11 +14,12 @@ from raftlog.seams import Reactor, Timer
 
 
 class Schedule:
-    """Calls `node.tick` when a group's deadline has passed."""
+    """Calls `tick` when a group's deadline has passed."""
 
-    def __init__(self, reactor: Reactor, ticked: Callable[[Group], None]) -> None:
+    def __init__(self, reactor: Reactor, tick: Callable[[Group, int], None]) -> None:
+        """`tick(group, now_us)` does what is due."""
         self._reactor = reactor
-        self._ticked = ticked
+        self._tick = tick
         self._heap: list[tuple[int, int, Group]] = []
         self._sequence = 0
         self._timer: Timer | None = None
@@ -63,8 +64,7 @@ class Schedule:
             group.due_us = 0
             deadline = group.node.deadline
             if deadline is not None and deadline <= now:
-                group.node.tick(now)
-                self._ticked(group)
+                self._tick(group, now)
             self.update(group)
         if heap:
             self._arm()

@@ -25,6 +25,7 @@ from raftlog.engine.handshake import (
     decode_hello,
     encode_hello,
     hello_bytes,
+    other_voters,
 )
 from raftlog.errors import PeerFault
 from raftlog.framing import frame_bytes
@@ -96,6 +97,8 @@ class Mesh:
         self._strangers = 0
         self._complaints: dict[int, str] = {}
         """What was last logged of a node that we dial, so that it is said once."""
+        self._voters_hellos: dict[int, Hello] = {}
+        """The last hello of each voter."""
         self.events: PeerEvents
         """To be set before `run`."""
 
@@ -123,6 +126,25 @@ class Mesh:
             return
         for lane in (CONTROL, BULK):
             self._nursery.start_soon(self._dial_for_ever, node, lane)
+
+    async def inquire(self) -> None:
+        """Ask the voters that are not connected who they are.
+
+        A voter that was formatted otherwise may wait for us to dial as we do for it: see `dials`.
+        """
+        for node in sorted(self._voters - {self._me.replica.node}):
+            if node in self._links or node not in self._dialling:
+                continue
+            address = self._dialling[node]
+            sock = await self._dial(address)
+            if sock is not None:
+                await self._meet(sock, node, CONTROL, f"{address.host}:{address.port}")
+                sock.close()
+
+    def disagreement(self) -> str | None:
+        """A sentence if a voter was formatted for another quorum than this broker."""
+        sentences = (other_voters(self._me, hello) for hello in self._voters_hellos.values())
+        return next((sentence for sentence in sentences if sentence is not None), None)
 
     def connected(self) -> list[int]:
         """Nodes with both lanes up."""
@@ -206,11 +228,23 @@ class Mesh:
             sock.close()
             raise
         else:
-            self._complaints.pop(theirs.replica.node, None)
+            self._met(theirs)
             return theirs
         sock.close()
         self._complain(node, peer, reason)
         return None
+
+    def _met(self, theirs: Hello) -> None:
+        """Remember what a voter says of itself, and say so if it contradicts us."""
+        node = theirs.replica.node
+        sentence = other_voters(self._me, theirs) if node in self._voters else None
+        if node in self._voters:
+            self._voters_hellos[node] = theirs
+        if sentence is None:
+            self._complaints.pop(node, None)
+        elif self._complaints.get(node) != sentence:
+            self._complaints[node] = sentence
+            log.warning("peer formatted otherwise", peer=node, reason=sentence)
 
     def _complain(self, node: int | None, peer: str, reason: str) -> None:
         if node is None:

@@ -16,6 +16,7 @@ from raftlog.testing.cluster import SimCluster
 from raftlog.testing.options import Options
 from raftlog.testing.overrides import add_to, overridden, override
 from raftlog.testing.player import play
+from raftlog.testing.probes import SWEEP_SEEDS, missing
 from raftlog.testing.runner import Failure, Summary, failure, run_many
 from raftlog.testing.schedule import parse
 from raftlog.testing.shrink import shrink
@@ -54,7 +55,18 @@ def _run_many(given: argparse.Namespace) -> int:
     for failed in summary.failures[:1]:
         drawn = Options.draw(failed.seed, seconds=given.seconds, disk=given.disk)
         _shrink(drawn, failed, given)
-    return 1 if summary.failures else 0
+    if summary.failures:
+        return 1
+    return _unreached(summary, given.disk)
+
+
+def _unreached(summary: Summary, disk: str) -> int:
+    """1 when so many seeds should have taken every rare path and did not."""
+    never = missing(summary.probes, disk=disk)
+    if not never or summary.seeds < SWEEP_SEEDS:
+        return 0
+    print(f"never reached in {summary.seeds} seeds: {', '.join(never)}", file=sys.stderr)
+    return 1
 
 
 def _run_one(options: Options, given: argparse.Namespace) -> int:

@@ -194,11 +194,15 @@ class Checker:
                 self._chosen(subject, term)
                 self._complete(subject)
                 self.probes["elections"] += 1
+                if subject.node.configuration.outgoing:
+                    self.probes["joint configuration taken over"] += 1
                 if subject.store.visible.last_index > self.history.commit:
                     self.probes["leader elected with uncommitted entries"] += 1
             seen.matches = {}
         elif seen.role is Role.LEADER:
             self.probes["leader stepped down"] += 1
+            if term == seen.term and subject.id not in subject.node.configuration.voters:
+                self.probes["leader left the group"] += 1
             if subject.node.commit < subject.node.last_index:
                 self.probes["leader stepped down with entries in flight"] += 1
         seen.term, seen.role = term, role
@@ -279,6 +283,8 @@ class Checker:
             if node.role is not Role.LEADER:
                 continue
             self.probes["joint configuration" if new.outgoing else "simple configuration"] += 1
+            if set(new.voters) & set(old.learners):
+                self.probes["learner became a voter"] += 1
             if before > node.commit or node.term_of(node.commit) != node.term:
                 raise Violation(
                     "one uncommitted configuration at a time",
@@ -326,6 +332,8 @@ class Checker:
         seen, node = subject.seen, subject.node
         who, first = f"n{subject.id.node}", ready.truncate_from
         self.probes["truncation"] += 1
+        if any(at >= first for at, _ in visible.configurations()):
+            self.probes["configuration rolled back"] += 1
         if node.role is Role.LEADER and seen.role is Role.LEADER:
             raise Violation("a leader only appends", f"{who} leads and cuts at {first}")
         if first <= subject.seen.checked:

@@ -164,6 +164,10 @@ class VirtualDisk:
         """The nth write from now fails and writes nothing."""
         self.faults.add("write", nth, code)
 
+    def size(self, path: str) -> int:
+        """Bytes of a file."""
+        return len(self._inode(path).content)
+
     def flip_bit(self, path: str, position: int, bit: int = 0) -> None:
         """Rot: change one durable bit under the file system's feet."""
         inode = self._inode(path)

@@ -158,6 +158,11 @@ class Nemesis:
     def _disk_error(self) -> None:
         self._someone().store.fail_disk(self._random)
 
+    def _disk_full(self) -> None:
+        store = self._someone().store
+        store.fill_disk(self._random)
+        self._after(self._duration(4_000_000), store.empty_disk)
+
     def _partition(self) -> None:
         nodes = list(self._cluster.by_node)
         self._random.shuffle(nodes)

@@ -35,6 +35,8 @@ FAULTS = (
 DISK_FAULTS = ("power_cut", "disk_error")
 """Those that only a disk of many calls can have."""
 
+FULL_DISK = "disk_full"
+
 SECOND_US = 1_000_000
 
 
@@ -85,6 +87,8 @@ class Options:
         chosen = random.sample(FAULTS, random.randint(0, 6))
         if disk == "wal":
             chosen += Random(f"disk faults/{seed}").choice((["power_cut"], [*DISK_FAULTS], []))
+            if Random(f"full disk/{seed}").random() < 0.4:
+                chosen.append(FULL_DISK)
         quick = random.random() < 0.5
         nodes = random.choice((3, 3, 3, 5))
         size = Random(f"size/{seed}")
@@ -96,7 +100,7 @@ class Options:
             nodes=nodes,
             spares=2 if "membership" in chosen else 0,
             fault_phase_us=round(seconds * SECOND_US),
-            faults=tuple(fault for fault in FAULTS + DISK_FAULTS if fault in chosen),
+            faults=tuple(fault for fault in (*FAULTS, *DISK_FAULTS, FULL_DISK) if fault in chosen),
             fault_every_us=random.choice((150_000, 400_000, 1_000_000)),
             quality=_draw_quality(random),
             timing=Timing(
@@ -120,6 +124,8 @@ class Options:
             sync_min_us=100,
             sync_max_us=random.choice((400, 5_000, 30_000)),
             disk=disk,
+            # rounds that span sectors and pages are torn in more ways
+            payload_bytes=size.choice((16, 16, 16, 2000)) if disk == "wal" else 16,
         )
 
 

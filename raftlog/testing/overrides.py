@@ -12,7 +12,7 @@ from dataclasses import asdict, fields, replace
 from typing import Any
 
 from raftlog.testing.network import LinkQuality
-from raftlog.testing.options import DISK_FAULTS, FAULTS, SECOND_US, Options
+from raftlog.testing.options import DISK_FAULTS, FAULTS, FULL_DISK, SECOND_US, Options
 
 _ELSEWHERE = ("seed", "fault_phase_us", "disk")
 """Arguments that there are anyway."""
@@ -57,10 +57,10 @@ def override(options: Options, given: argparse.Namespace) -> Options:
 
 def _checked(options: Options) -> Options:
     """Itself, or ValueError when nothing could run with it."""
-    unknown = [fault for fault in options.faults if fault not in FAULTS + DISK_FAULTS]
+    known = (*FAULTS, *DISK_FAULTS, FULL_DISK)
+    unknown = [fault for fault in options.faults if fault not in known]
     if unknown:
-        known = ", ".join(FAULTS + DISK_FAULTS)
-        raise ValueError(f"there is no fault {unknown[0]!r}; known are {known}")
+        raise ValueError(f"there is no fault {unknown[0]!r}; known are {', '.join(known)}")
     if options.nodes < 1 or options.clients < 1 or options.writes_per_s < 1:
         raise ValueError("nodes, clients and writes-per-s must be at least 1")
     options.timing.validated()

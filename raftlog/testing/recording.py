@@ -8,6 +8,7 @@ from __future__ import annotations
 from random import Random
 from typing import Any
 
+from raftlog.codec import decode
 from raftlog.ready import SnapshotWanted
 from raftlog.testing.cluster import SimCluster
 from raftlog.testing.machine import OPERATION
@@ -26,8 +27,9 @@ _FIRST_READ = 1_000_000
 class _NotedRandom(Random):
     """The same numbers, noted: timeouts and what crashes leave; latencies are of no interest."""
 
-    def __init__(self, seed: str) -> None:
+    def __init__(self, seed: str, clock_offset_us: int) -> None:
         super().__init__(seed)
+        self.clock_offset_us = clock_offset_us
         self.timeouts: list[int] = []
         self.survived = 0
 
@@ -47,7 +49,8 @@ class RecordedReactor(VirtualReactor):
     def process(self, name: str, *, incarnation: int = 0, **settings: Any) -> VirtualProcess:
         """As `VirtualReactor.process`."""
         process = super().process(name, incarnation=incarnation, **settings)
-        process.random = _NotedRandom(f"process/{self.seed}/{name}/{incarnation}")
+        seed, offset_us = f"process/{self.seed}/{name}/{incarnation}", settings["clock_offset_us"]
+        process.random = _NotedRandom(seed, offset_us)
         return process
 
 
@@ -57,32 +60,40 @@ class RecordedReplica(Replica):
     world: RecordedCluster
     _crash_in = 0
 
+    @property
+    def _noted(self) -> _NotedRandom:
+        random = self.process.random
+        assert isinstance(random, _NotedRandom)
+        return random
+
+    @property
+    def _clock_us(self) -> int:
+        """Since the start of the run, as this process counts it."""
+        return self.process.now_us() - self._noted.clock_offset_us
+
     def _note(self, word: str, **fields: Any) -> None:
         self._crash_in = self.crash_in
         at_us = 0
         if self.incarnation >= 0:
             self._take_draws()
-            at_us = self.process.now_us() - self.process_random_offset()
+            at_us = self._clock_us
         self.world.record.append(Event(word, self.id.node, at_us, **fields))
         self.world.latest[self.id.node] = len(self.world.record) - 1
 
     def _take_draws(self) -> None:
         """What was drawn since the last note belongs to the event noted then."""
-        random = self.process.random
-        assert isinstance(random, _NotedRandom)
-        if random.timeouts:
-            last = self.world.latest[self.id.node]
-            record = self.world.record
-            record[last] = record[last]._replace(draws=tuple(random.timeouts))
-            random.timeouts.clear()
+        timeouts = self._noted.timeouts
+        if timeouts:
+            last, record = self.world.latest[self.id.node], self.world.record
+            record[last] = record[last]._replace(draws=tuple(timeouts))
+            timeouts.clear()
 
     def start(self, *settings: Any) -> None:
         """As `Replica.start`."""
         self._note("start")
-        last = len(self.world.record) - 1
+        record, place = self.world.record, len(self.world.record) - 1
         super().start(*settings)
-        at_us = self.process.now_us() - self.process_random_offset()
-        self.world.record[last] = self.world.record[last]._replace(at_us=at_us)
+        record[place] = record[place]._replace(at_us=self._clock_us)
 
     def stop(self) -> None:
         """As `Replica.stop`; a crash point is noted before the input that led to it."""
@@ -90,18 +101,18 @@ class RecordedReplica(Replica):
         self._take_draws()
         step, last = self._crash_in, self.world.latest[self.id.node]
         super().stop()
-        random = self.process.random
-        assert isinstance(random, _NotedRandom)
-        if not tripped:
-            self._note("crash", survive=random.survived)
-            return
-        at_us = self.world.record[last].at_us
-        trip = Event("trip", self.id.node, at_us, number=step, survive=random.survived)
-        self.world.trips.append((last, trip))
+        survive = self._noted.survived
+        if tripped:
+            at_us = self.world.record[last].at_us
+            trip = Event("trip", self.id.node, at_us, number=step, survive=survive)
+            self.world.trips.append((last, trip))
+        else:
+            self._note("crash", survive=survive)
 
     def _packet(self, sender: int, packet: Packet) -> None:
-        self._note("deliver", peer=sender, message=of_message(self._decoded(packet)))
-        super()._packet(sender, packet)
+        message = decode(packet)[1] if isinstance(packet, bytes) else packet
+        self._note("deliver", peer=sender, message=of_message(message))
+        super()._packet(sender, message)
 
     def _tick(self) -> None:
         deadline = self.node.deadline

@@ -14,7 +14,7 @@ from raftlog.codec import decode, encode
 from raftlog.core.node import Node
 from raftlog.errors import NotLeader, Overloaded
 from raftlog.framing import PREFIX_BYTES
-from raftlog.messages import Message
+from raftlog.messages import AppendRequest
 from raftlog.ready import Ready, SnapshotInstall, SnapshotWanted
 from raftlog.testing.checker import Seen
 from raftlog.testing.history import Violation
@@ -56,7 +56,8 @@ class Replica:
         self.process = world.reactor.process(
             f"n{self.id.node}",
             incarnation=self.incarnation,
-            clock_offset_us=self.process_random_offset(),
+            # every incarnation's monotonic clock starts somewhere else
+            clock_offset_us=1_000_000 * (7 * self.id.node + 13 * self.incarnation),
             drift_ppm=drift_ppm,
             latency=latency,
         )
@@ -87,10 +88,6 @@ class Replica:
         world.network.attach(self.id.node, self.process, self._packet)
         self._after_input()
 
-    def process_random_offset(self) -> int:
-        """Every incarnation's monotonic clock starts somewhere else."""
-        return 1_000_000 * (7 * self.id.node + 13 * self.incarnation)
-
     def stop(self) -> None:
         """End the process now; its store loses what chance takes."""
         self._trace("crash")
@@ -111,14 +108,13 @@ class Replica:
     # --------------------------------------------------------------------------------- inputs
 
     def _packet(self, sender: int, packet: Packet) -> None:
-        message = self._decoded(packet)
+        message = decode(packet)[1] if isinstance(packet, bytes) else packet
+        if isinstance(message, AppendRequest) and message.entries and self.store.full:
+            self.world.checker.probes["entries not taken: disk full"] += 1
+            return
         self._trace("recv", sender, message)
         self.node.receive(self.process.now_us(), self.world.by_node[sender], message)
         self._after_input()
-
-    @staticmethod
-    def _decoded(packet: Packet) -> Message:
-        return decode(packet)[1] if isinstance(packet, bytes) else packet
 
     def _tick(self) -> None:
         self._timer = None
@@ -130,7 +126,10 @@ class Replica:
         self._after_input()
 
     def write(self, payload: bytes, span: int, done: Outcome) -> bool:
-        """Propose; False when this replica refuses (it does not lead, or is overloaded)."""
+        """Propose; False when this replica refuses: not the leader, overloaded, or disk full."""
+        if self.store.full:
+            self.world.checker.probes["refused: disk full"] += 1
+            return False
         try:
             entry = self.node.propose(EntryKind.DATA, span, payload)
         except (NotLeader, Overloaded) as error:
@@ -144,8 +143,11 @@ class Replica:
     def read(self, done: Outcome) -> bool:
         """Read the list's length through ReadIndex; False when this replica refuses."""
         self._context += 1
+        now = self.process.now_us()
+        if now < self.node.lease_until_us:
+            self.world.checker.probes["read by lease"] += 1
         try:
-            self.node.read(self._context, self.process.now_us())
+            self.node.read(self._context, now)
         except (NotLeader, Overloaded):
             return False
         self._trace("read", self._context)
@@ -369,6 +371,8 @@ class Replica:
     def _receive_chunk(self, chunk: SnapshotInstall) -> tuple[SnapshotMeta, bytes] | None:
         """Keep a chunk; the whole snapshot once it is complete."""
         if chunk.cursor == 0:
+            if self._incoming[1]:
+                self.world.checker.probes["snapshot interrupted"] += 1
             self._incoming = (chunk.meta, bytearray())
         meta, data = self._incoming
         if meta != chunk.meta or len(data) != chunk.cursor:
@@ -377,7 +381,12 @@ class Replica:
                 f"n{self.id.node} has {len(data)} bytes, is given {chunk.cursor} of {chunk.meta}",
             )
         data += chunk.data
-        return (chunk.meta, bytes(data)) if chunk.done else None
+        if not chunk.done:
+            return None
+        self._incoming = (None, bytearray())
+        if self.store.visible.last_index > self.store.durable.last_index:
+            self.world.checker.probes["snapshot over unsynced entries"] += 1
+        return chunk.meta, bytes(data)
 
     @property
     def leads(self) -> bool:

@@ -195,8 +195,18 @@ class Store(Protocol):
     def fail_disk(self, random: Random) -> None:
         """Have the disk return an error soon."""
 
+    def fill_disk(self, random: Random) -> None:
+        """Leave next to no space on the disk, until `empty_disk`."""
+
+    def empty_disk(self) -> None:
+        """There is space again."""
+
+    @property
+    def full(self) -> bool:
+        """So little space is left that the host should take no more entries."""
+
     def repair(self) -> None:
-        """Take back every failure that has not happened yet."""
+        """Take back every failure that has not happened yet, and make space."""
 
 
 class ModelStore:
@@ -245,6 +255,17 @@ class ModelStore:
 
     def fail_disk(self, random: Random) -> None:
         """Nothing to fail."""
+
+    def fill_disk(self, random: Random) -> None:
+        """Nothing to fill."""
+
+    def empty_disk(self) -> None:
+        """Nothing to make space on."""
+
+    @property
+    def full(self) -> bool:
+        """A model has all the space there is."""
+        return False
 
     def repair(self) -> None:
         """Nothing to take back."""

@@ -32,6 +32,8 @@ GROUP = 1
 WAL = "wal"
 FILES = "group"
 SEGMENT_BYTES = 2048
+SPACE_LEFT_BYTES = (0, 300, 3000, 30_000)
+KEPT_FREE_BYTES = 2048
 
 
 @contextmanager
@@ -179,11 +181,15 @@ class WalStore:
         job = self._wal.prepare_spare_job()
         if job is not None:
             job()
+            if self._wal.statistics().spare_failed:
+                self._probes["no spare for lack of space"] += 1
 
     # --------------------------------------------------------------------------------- faults
 
     def crash(self, random: Random) -> None:
         """Power loss, or one time in three only the end of the process."""
+        if self.disk.capacity_bytes is not None and not self.disk.free_bytes():
+            self._probes["ended for lack of space"] += 1
         if random.random() < 0.33:
             self.disk.kill()
             self._probes["process killed, page cache kept"] += 1
@@ -201,8 +207,23 @@ class WalStore:
         else:
             self.disk.fail_write(random.randint(1, 3))
 
+    def fill_disk(self, random: Random) -> None:
+        """Leave no space, or a little: what grows a file beyond it fails, often half-way."""
+        self.disk.capacity_bytes = self.disk.root.used_bytes() + random.choice(SPACE_LEFT_BYTES)
+
+    def empty_disk(self) -> None:
+        """There is space again."""
+        self.disk.capacity_bytes = None
+
+    @property
+    def full(self) -> bool:
+        """Less space is left than a careful host keeps; it may still run out of it."""
+        disk = self.disk
+        return disk.capacity_bytes is not None and disk.free_bytes() < KEPT_FREE_BYTES
+
     def repair(self) -> None:
-        """Take back every failure that has not happened yet."""
+        """Take back every failure that has not happened yet, and make space."""
+        self.empty_disk()
         self.disk.cut_at_call = None
         self.disk.faults.pending.clear()
 
@@ -215,6 +236,8 @@ class WalStore:
         """Open everything again and compare what it holds with what it must hold."""
         with _disk_errors_are_final():
             wal, recovered = self._open_wal()
+            if recovered.cut:
+                self._probes["torn tail"] += 1
             if GROUP not in recovered.groups:
                 raise Violation("what was durable is recovered", "found no trace of the group")
             group = recovered.groups[GROUP]

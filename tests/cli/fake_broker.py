@@ -1,7 +1,7 @@
 """A process that looks like a broker to `quorate dev`: it answers Metadata requests, nothing else.
 
 Usage: fake_broker.py PORT ID,ID,... BEHAVIOUR; the behaviour is `serve`, `stubborn` (SIGTERM is
-ignored), `silent` (never listens) or `fail` (ends at once with exit code 3).
+ignored), `silent` (never listens) or `fail` (ends at once with exit code 3; `fail-5`: with 5).
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ def serve(port: int, brokers: list[int]) -> None:
 
 
 def main(port: str, ids: str, behaviour: str) -> int:
-    if behaviour == "fail":
+    if behaviour.startswith("fail"):
         print("the disk is on fire", flush=True)
-        return 3
+        return int(behaviour.partition("-")[2] or 3)
     if behaviour == "stubborn":
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
     if behaviour == "silent":

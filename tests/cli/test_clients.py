@@ -18,7 +18,7 @@ def lines(text: str) -> list[str]:
 
 def test_status_describes_brokers_and_partitions(quorate: Runner, mock: MockCluster) -> None:
     mock.fill("status", 0, [b"x"])
-    result = quorate("cluster", "status", "-b", mock.bootstrap, "-o", "json", "--check")
+    result = quorate("cluster", "status", "-b", mock.bootstrap, "-o", "json")
     assert result.code == ExitCode.OK
     status = json.loads(result.out)
     assert sorted(broker["address"] for broker in status["brokers"]) == sorted(

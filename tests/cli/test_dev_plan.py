@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import socket
 import tomllib
 from pathlib import Path
@@ -13,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cli.context import Address
+from cli.dev import directories, ports, probe, ready
 from cli.dev import plan as plans
-from cli.dev import ports, probe, ready
 from cli.dev.restarts import (
     AT_ONCE_S,
     DELAY_MAX_S,
@@ -69,13 +70,68 @@ def test_a_kept_plan_is_not_contradicted(
 
 
 @pytest.mark.parametrize(
-    "text", ["", "[]", "{}", '{"format": 2}', '{"format": 1, "brokers": [{}]}']
+    "text", ["", "[]", "{}", '{"format": 3}', '{"format": 1, "brokers": [{}]}']
 )
 def test_a_damaged_plan_is_named(tmp_path: Path, text: str) -> None:
     (tmp_path / plans.PLAN_FILE).write_text(text, encoding="utf-8")
     with pytest.raises(CommandFailed) as caught:
         plans.obtain(tmp_path, None, None)
     assert plans.PLAN_FILE in caught.value.message
+
+
+def prepared(root: Path) -> dict[int, str]:
+    """Plan and directories of three brokers, as a start of `quorate dev` leaves them."""
+    return directories.prepare(plans.obtain(root, 3, 9092), root / plans.PLAN_FILE, fsync=True)
+
+
+def test_a_directory_is_formatted_once_and_never_again(tmp_path: Path) -> None:
+    """A wiped voter under its old id would vote as if it still knew what it promised."""
+    assert prepared(tmp_path) == {}
+    assert prepared(tmp_path) == {}
+    data = plans.obtain(tmp_path, None, None).brokers[0].data
+    shutil.rmtree(data)
+    refused = prepared(tmp_path)
+    assert list(refused) == [1]
+    assert str(data) in refused[1]
+    assert "--data" in refused[1]
+    data.mkdir()
+    assert list(prepared(tmp_path)) == [1]
+    assert list(data.iterdir()) == []
+
+
+def test_a_start_that_was_cut_short_formats_the_rest(tmp_path: Path) -> None:
+    """Formatted but not yet remembered: the ports were taken, or the machine stopped."""
+    plan = plans.obtain(tmp_path, 3, 9092)
+    prepared(tmp_path)
+    shutil.rmtree(plan.brokers[2].data)
+    plans.save(plan, tmp_path / plans.PLAN_FILE)
+    assert prepared(tmp_path) == {}
+    assert all(broker.formatted for broker in plans.obtain(tmp_path, None, None).brokers)
+
+
+@pytest.mark.parametrize("ran", [True, False])
+def test_a_plan_of_a_former_release_knows_what_was_formatted(tmp_path: Path, ran: bool) -> None:
+    plan = plans.obtain(tmp_path, 3, 9092)
+    path = tmp_path / plans.PLAN_FILE
+    document = json.loads(path.read_text(encoding="utf-8"))
+    document["format"] = 1
+    for broker in document["brokers"]:
+        del broker["formatted"]
+    path.write_text(json.dumps(document), encoding="utf-8")
+    if ran:
+        plan.brokers[0].log.parent.mkdir()
+        plan.brokers[0].log.touch()
+    assert plans.obtain(tmp_path, None, None) == plan.with_formatted([1, 2, 3] if ran else [])
+    assert sorted(prepared(tmp_path)) == ([1, 2, 3] if ran else [])
+
+
+def test_a_directory_formatted_otherwise_keeps_one_broker_down_only(tmp_path: Path) -> None:
+    prepared(tmp_path)
+    properties = plans.obtain(tmp_path, None, None).brokers[1].data / "meta.properties"
+    properties.write_bytes(properties.read_bytes()[:20])
+    refused = prepared(tmp_path)
+    assert list(refused) == [2]
+    assert "meta.properties" in refused[2]
 
 
 @pytest.mark.parametrize("fsync", [True, False])
@@ -159,10 +215,11 @@ def test_the_probe_survives_every_truncation() -> None:
 def test_the_ready_file_is_replaced_as_a_whole(tmp_path: Path) -> None:
     plan = plans.create(tmp_path, 2, 9092)
     path = tmp_path / "ready.json"
-    ready.write(path, ready.document(plan, {1: 10, 2: 20}))
-    ready.write(path, ready.document(plan, {1: 11}))
+    ready.write(path, ready.document(plan, {1: 10, 2: 20}, {}))
+    ready.write(path, ready.document(plan, {1: 11}, {2: "its disk is gone"}))
     content = json.loads(path.read_text(encoding="utf-8"))
     assert content["bootstrap"] == "127.0.0.1:9092,127.0.0.1:9093"
     assert [broker["pid"] for broker in content["brokers"]] == [11, None]
+    assert [broker["down"] for broker in content["brokers"]] == [None, "its disk is gone"]
     assert [broker["peer"] for broker in content["brokers"]] == ["127.0.0.1:9192", "127.0.0.1:9193"]
     assert os.listdir(tmp_path) == ["ready.json"]

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from cli.commands.dev import prepare
 from cli.dev import plan as plans
+from cli.dev.directories import prepare
 from cli.exits import ExitCode
 from raftlog.disk.fs import OsFileSystem
 from raftlog.disk.properties import FILE_NAME, read_properties
@@ -115,8 +115,8 @@ def test_ids_are_drawn_anew(quorate: Runner) -> None:
 
 def test_dev_formats_all_directories_as_voters_of_one_cluster(tmp_path: Path) -> None:
     plan = plans.create(tmp_path, 3, 9092)
-    prepare(plan, fsync=True)
-    prepare(plan, fsync=True)
+    prepare(plan, tmp_path / plans.PLAN_FILE, fsync=True)
+    prepare(plan, tmp_path / plans.PLAN_FILE, fsync=True)
     found = [read_properties(OsFileSystem(broker.data)) for broker in plan.brokers]
     assert {each.cluster_id for each in found} == {plan.cluster_id}
     assert [each.directory_id for each in found] == [each.directory for each in plan.brokers]
@@ -126,7 +126,7 @@ def test_dev_formats_all_directories_as_voters_of_one_cluster(tmp_path: Path) ->
 
 def test_dev_lets_three_of_more_brokers_vote(tmp_path: Path, quorate: Runner) -> None:
     plan = plans.create(tmp_path, 5, 9092)
-    prepare(plan, fsync=True)
+    prepare(plan, tmp_path / plans.PLAN_FILE, fsync=True)
     for broker in plan.brokers:
         found = read_properties(OsFileSystem(broker.data))
         assert [voter.node_id for voter in found.voters] == [1, 2, 3]

@@ -27,7 +27,12 @@ class Bench:
     """A supervisor over fake brokers, and what it says."""
 
     def __init__(
-        self, root: Path, behaviours: Mapping[int, str], nodes: int = 3, **options: Any
+        self,
+        root: Path,
+        behaviours: Mapping[int, str],
+        nodes: int = 3,
+        refused: Mapping[int, str] | None = None,
+        **options: Any,
     ) -> None:
         self.plan: Plan = plans.create(root, nodes, port=0)
         for broker in self.plan.brokers:
@@ -37,7 +42,9 @@ class Bench:
         self.ready = trio.Event()
         self.ready_file = root / "ready.json"
         self.options = Options(ready_file=self.ready_file, **options)
-        self.supervisor = Supervisor(self.plan, self.options, self.said.append, self.command)
+        self.supervisor = Supervisor(
+            self.plan, self.options, self.said.append, self.command, refused
+        )
 
     def command(self, broker: BrokerPlan) -> list[str]:
         ids = ",".join(str(each.id) for each in self.plan.brokers)
@@ -121,13 +128,60 @@ async def test_without_restarts_the_others_go_on_and_the_log_is_shown(tmp_path: 
 
 
 async def test_a_broker_that_fails_at_its_start_is_not_retried_for_ever(tmp_path: Path) -> None:
+    """The others serve, and the ready file says why it does not."""
     bench = Bench(tmp_path, {3: "fail"})
-    failure = await bench.fails()
-    assert failure.exit_code == ExitCode.FAILED
-    assert "broker 3 does not start" in failure.message
-    assert sum("broker 3 ended: exit code 3" in line for line in bench.said) == 2
+    async with bench.running():
+        assert sum("broker 3 ended: exit code 3" in line for line in bench.said) == 2
+        content = json.loads(bench.ready_file.read_text(encoding="utf-8"))
+        assert [broker["down"] is None for broker in content["brokers"]] == [True, True, False]
+        assert "the disk is on fire" in content["brokers"][2]["down"]
+        assert bench.published()[3] is None
+        assert alive(bench.published()[1])
     assert any("the disk is on fire" in line for line in bench.said)
     assert bench.supervisor.pids == {}
+
+
+async def test_a_broker_that_must_not_start_is_left_out(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, {}, refused={2: "its directory is gone"})
+    async with bench.running():
+        assert sorted(bench.supervisor.pids) == [1, 3]
+        assert bench.published()[2] is None
+        assert bench.supervisor.down == {2: "its directory is gone"}
+
+
+async def test_observers_are_no_majority(tmp_path: Path) -> None:
+    """Five brokers, three of which vote: two of those are needed."""
+    bench = Bench(tmp_path, {4: "fail", 5: "fail"}, nodes=5, refused={2: "its directory is gone"})
+    async with bench.running():
+        assert sorted(bench.supervisor.pids) == [1, 3]
+    failure = await Bench(tmp_path / "b", {1: "fail"}, nodes=5, refused={2: "gone"}).fails()
+    assert failure.exit_code == ExitCode.PRECONDITION
+    assert "1 of 3 voters can start, and it takes 2" in failure.message
+    assert "broker 2: gone" in failure.message
+    assert "broker 1: it failed right after its start" in failure.message
+
+
+@pytest.mark.parametrize(("status", "code"), [("fail", ExitCode.FAILED), ("fail-5", 5)])
+async def test_without_a_majority_all_reasons_are_named(
+    tmp_path: Path, status: str, code: int
+) -> None:
+    bench = Bench(tmp_path, {1: status, 3: status})
+    failure = await bench.fails()
+    assert failure.exit_code == code
+    for broker in (1, 3):
+        assert f"broker {broker}: " in failure.message
+    assert "the disk is on fire" in failure.message
+    assert not bench.ready.is_set()
+    assert bench.supervisor.pids == {}
+
+
+async def test_refused_by_too_many_nothing_is_started(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, {}, refused={1: "gone", 2: "gone too"})
+    logs = [broker.log for broker in bench.plan.brokers]
+    failure = await bench.fails()
+    assert failure.exit_code == ExitCode.PRECONDITION
+    assert "broker 2: gone too" in failure.message
+    assert not any(map(os.path.exists, logs))
 
 
 async def test_a_broker_that_breaks_later_does_not_take_the_others_along(tmp_path: Path) -> None:

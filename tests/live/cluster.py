@@ -92,10 +92,15 @@ class Cluster:
         assert self._dev is not None
         return self._dev.pid
 
-    def _is_published(self) -> bool:
+    def ended(self) -> list[int]:
+        """The exit status of `quorate dev`, if it has ended."""
         assert self._dev is not None
         status = self._dev.poll()
-        assert status is None, f"quorate dev ended with {status}:\n{self.dev_log.read_text()}"
+        return [] if status is None else [status]
+
+    def _is_published(self) -> bool:
+        ended = self.ended()
+        assert not ended, f"quorate dev ended with {ended[0]}:\n{self.dev_log.read_text()}"
         return self._ready_file.exists()
 
     def refresh(self) -> None:

@@ -31,6 +31,8 @@ log = structlog.get_logger()
 
 DRAIN_LIMIT_S = 10.0
 READY_PATIENCE_S = 5.0
+READY_PATIENCE_MAX_S = 60.0
+"""Between two lines in the log that say what is waited for."""
 PEER_PENDING_BYTES_MAX = 64 * 1024 * 1024
 EXIT_BROKEN = 70
 
@@ -69,6 +71,7 @@ class _Process:
             ReplicaId(properties.node_id, properties.directory_id),
             reactor.random.getrandbits(63),
             CONTROL,
+            voters=tuple([ReplicaId(v.node_id, v.directory_id) for v in properties.voters]),
         )
         mesh = Mesh(
             hello,
@@ -103,7 +106,7 @@ class _Process:
                     Listener(name, sock, broker.services, limits, pump, connections)
                     for name, sock in sockets.items()
                 ]
-                listening.start_soon(_listen_when_ready, broker, listeners)
+                listening.start_soon(_listen_when_ready, broker, mesh, listeners)
                 log.info("broker started", node=properties.node_id, **_ports(sockets, peer_socket))
                 await _wait_for_signal()
                 log.info("draining", node=properties.node_id)
@@ -144,26 +147,36 @@ def _connection_limits(settings: BrokerSettings) -> ConnectionLimits:
     )
 
 
-async def _listen_when_ready(broker: Broker, listeners: list[Listener]) -> None:
-    """Accept clients once the broker knows the cluster; say so when that takes long.
+async def _listen_when_ready(broker: Broker, mesh: Mesh, listeners: list[Listener]) -> None:
+    """Accept clients once the broker knows the cluster; say again and again why that takes long.
 
     The sockets listen from the start: clients that connect earlier wait for their answers.
     """
     ready = trio.Event()
     broker.when_ready(ready.set)
-    with trio.move_on_after(READY_PATIENCE_S):
+    async with trio.open_nursery() as waiting:
+        waiting.start_soon(_say_why, broker, mesh)
         await ready.wait()
-    if not ready.is_set():
-        log.warning(
-            "not serving clients yet: the metadata quorum does not answer",
-            hint="is a majority of the voters running and connected?",
-            controller=broker.services.controller_id(),
-        )
-        await ready.wait()
+        waiting.cancel_scope.cancel()
     log.info("serving clients", node=broker.me.node)
     async with trio.open_nursery() as nursery:
         for listener in listeners:
             nursery.start_soon(listener.run)
+
+
+async def _say_why(broker: Broker, mesh: Mesh) -> NoReturn:
+    """Why clients are not served yet, ever less often."""
+    patience_s = READY_PATIENCE_S
+    while True:
+        await trio.sleep(patience_s)
+        await mesh.inquire()
+        log.warning(
+            "not serving clients yet: the metadata quorum does not answer",
+            reason=mesh.disagreement() or "is a majority of the voters running and connected?",
+            controller=broker.services.controller_id(),
+            connected=mesh.connected(),
+        )
+        patience_s = min(patience_s * 2, READY_PATIENCE_MAX_S)
 
 
 async def _wait_for_signal() -> None:

@@ -217,7 +217,7 @@ def test_the_controller_is_learnt_from_voters_and_the_newer_term_wins() -> None:
     net.wait(lambda: told[-1] == (2, 2))
     net.connect(1)  # it has not heard of term 2
     net.disconnect(2)
-    net.run(POLL_US * 3)
+    net.run(POLL_US)
     assert told == [(1, 1), (2, 2)]
     client = ControllerClient(net.reactor.process("c"), net.rpc, net.observer, net.up.__contains__)
     assert client.controller() == 2
@@ -281,6 +281,27 @@ def test_a_controller_that_neither_the_voters_nor_this_broker_see_is_forgotten()
     net.disconnect(1)
     net.voters[2].leader(3, None)
     net.wait(lambda: told == [(3, 1), (3, None)])
+
+
+def test_a_controller_that_nobody_confirms_any_more_is_forgotten() -> None:
+    """Without any voter, a broker cannot know that what it last heard is still true."""
+    net = Net(count=2)
+    told = leaders(net)
+    both_at(net, entries(TEN))
+    net.voters[1].leader(3, replica(1))
+    net.voters[2].leader(3, replica(1))
+    net.start(1, 2)
+    net.wait(lambda: told == [(3, 1)])
+    net.run(POLL_US * 10)
+    assert told == [(3, 1)]
+    net.disconnect(1)
+    net.run(POLL_US * 10)
+    assert told == [(3, 1)], "another voter still sees it"
+    net.disconnect(2)
+    net.wait(lambda: told == [(3, 1), (3, None)])
+    net.connect(1)
+    net.wait(lambda: told[-1] == (3, 1))
+    assert not net.faults
 
 
 @pytest.mark.parametrize("second", [replica(2), ReplicaId(7, b"7" * 16)], ids=["two", "no voter"])

@@ -239,6 +239,8 @@ class FakeServices:
         self.leaders_version = 0
         self.leaders: dict[int, Leader] = {}
         self.replicas: dict[tuple[bytes, int], FakeReplica] = {}
+        self.offline: set[tuple[int, int]] = set()
+        """(group, node)"""
         self.controller: int | None = 2
         self.calls: list[tuple[str, Mapping[str, Any], Callable[[ControllerReply], None]]] = []
         self.allocations: list[Callable[[ProducerIdReply], None]] = []
@@ -284,6 +286,10 @@ class FakeServices:
 
     def replica(self, topic_id: bytes, partition: int) -> FakeReplica | None:
         return self.replicas.get((topic_id, partition))
+
+    def is_offline(self, group: int, replica: ReplicaId | None = None) -> bool:
+        node = self.node_id if replica is None else replica.node
+        return (group, node) in self.offline
 
     def controller_id(self) -> int | None:
         return self.controller

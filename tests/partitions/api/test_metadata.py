@@ -38,12 +38,15 @@ def test_live_brokers_with_the_address_of_the_listener(services: FakeServices) -
     assert body.brokers[0].rack == "rack1"
 
 
-@pytest.mark.parametrize("controller, shown", [(2, 2), (3, 1), (None, 1)])
-def test_admin_requests_find_a_live_broker(
+@pytest.mark.parametrize("controller, shown", [(2, 2), (3, 1), (None, -1)])
+def test_admin_requests_find_a_live_broker_that_knows_the_controller(
     services: FakeServices, controller: int | None, shown: int
 ) -> None:
+    """Without a controller none is named: whoever asks can see that the quorum is lost."""
     services.controller = controller
-    assert Client(services).ask(3, 9, everything()).controller_id == shown
+    client = Client(services)
+    assert client.ask(3, 9, everything()).controller_id == shown
+    assert client.ask(60, 1, wire.messages(60).DescribeClusterRequest()).controller_id == shown
 
 
 def test_topics_and_partitions(services: FakeServices) -> None:

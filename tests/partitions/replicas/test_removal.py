@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from partitions.replicas.manager import PARTITIONS_DIRECTORY
+from partitions.replicas.creation import PARTITIONS_DIRECTORY
 from partitions.testing import SimCluster
 from tests.partitions.storage.kit import batch
 

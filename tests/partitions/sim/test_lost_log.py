@@ -1,4 +1,4 @@
-"""A voter whose write-ahead log was taken away must not vote as if it were new."""
+"""A broker whose write-ahead log was taken away must not vote as if it were new."""
 
 from __future__ import annotations
 
@@ -8,14 +8,16 @@ from partitions.testing.cluster import SimCluster
 from raftlog.errors import CorruptLog
 
 
-def test_a_voter_without_its_log_refuses_to_start() -> None:
-    cluster = SimCluster(1)
+@pytest.mark.parametrize("node", [1, 4], ids=["voter", "observer"])
+def test_a_broker_without_its_log_refuses_to_start(node: int) -> None:
+    cluster = SimCluster(1, nodes=4, voters=(1, 2, 3))
     cluster.start()
-    cluster.run(cluster.client().create_topic("kept", 1, 3))
-    broker = cluster.brokers[1]
+    cluster.run(cluster.client().create_topic("kept", 4, 3))
+    broker = cluster.brokers[node]
+    assert broker.broker.manager.replicas
     broker.kill()
     broker.disk.rmtree("wal")
-    with pytest.raises(CorruptLog, match="has voted before"):
+    with pytest.raises(CorruptLog, match="gone or empty"):
         broker.start()
 
 

@@ -15,6 +15,7 @@ from partitions.testing import Failure, run_seed
 from raftlog.core import Node
 from raftlog.core.roles import Leader
 from raftlog.disk.wal import Wal
+from raftlog.engine.offline import OfflineGroups
 from raftlog.types import ReplicaId
 
 Break = Callable[[pytest.MonkeyPatch], None]
@@ -81,6 +82,22 @@ def vouch_for_what_a_follower_once_knew(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Node, "cover", stale)
 
 
+def trust_the_disk(patch: pytest.MonkeyPatch) -> None:
+    """Batches are handed to consumers and to followers as they are found."""
+
+    class Fits:
+        def __ne__(self, other: object) -> bool:
+            return False
+
+    patch.setattr("partitions.storage.reading.crc32c", lambda data: Fits())
+    patch.setattr("partitions.storage.segment.crc_matches", lambda batch, header: True)
+
+
+def go_on_with_a_bad_log(patch: pytest.MonkeyPatch) -> None:
+    """A replica that found its log damaged says so and stays in the group."""
+    patch.setattr(OfflineGroups, "take", lambda self, group, reason: None)
+
+
 def forget_the_duplicate(patch: pytest.MonkeyPatch) -> None:
     """A batch sent again is acknowledged at the end of the log."""
 
@@ -102,6 +119,8 @@ def forget_the_duplicate(patch: pytest.MonkeyPatch) -> None:
         (trim_leaders_only, "behind"),
         (vouch_for_what_a_follower_once_knew, "idle"),
         (forget_the_duplicate, "cut"),
+        (trust_the_disk, "rot"),
+        (go_on_with_a_bad_log, "rot"),
     ],
 )
 def test_mutant_is_caught(broken: Break, scenario: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -46,6 +46,7 @@ class Recorder:
         self.payloads: list[bytes] = []
         self.states: list[SoftState] = []
         self.installed = 0
+        self.offline_reason = ""
         self.group: Group
         self._adopt(log.snapshot(), log.snapshot_bytes())
 
@@ -74,6 +75,9 @@ class Recorder:
 
     def truncated(self, first: int) -> None:
         assert first > self.applied, "a committed entry was cut"
+
+    def offline(self, reason: str) -> None:
+        self.offline_reason = reason
 
     def read_snapshot(self, cursor: int, max_bytes: int) -> tuple[SnapshotMeta, bytes, bool]:
         data = self.log.snapshot_bytes()
@@ -133,7 +137,13 @@ class Node:
         wal, recovered = Wal.open(self.disk, "wal", part_bytes=1 << 16, random=process.random)
         self.engine = Engine(self.id, process, wal, self, self.rig.timing, self.failures.append)
         self.apps = {}
-        logs = {group: self._open(group, recovered, wal) for group in self.rig.group_ids}
+        logs = {
+            group: self._open(group, recovered, wal)
+            for group in self.rig.group_ids
+            if group not in recovered.groups or not recovered.groups[group].offline
+        }
+        for group in set(self.rig.group_ids) - set(logs):
+            self.engine.add_offline(group, recovered.groups[group].offline)
         opened = {g: log.last() for g, log in logs.items() if g in recovered.groups}
         for group in recovered.replay(opened, lambda g, entries: logs[g].append(entries)):
             wal.stage_reset(group, logs[group].snapshot())
@@ -223,6 +233,7 @@ class Rig:
             node
             for node in self.nodes
             if node.process is not None
+            and group in node.engine.groups
             and node.group(group).node.role is Role.LEADER
             and node.group(group).node.confirmed
         ]

@@ -19,6 +19,7 @@ from raftlog.engine.handshake import (
     decode_hello,
     encode_hello,
     hello_bytes,
+    other_voters,
 )
 from raftlog.errors import PeerFault
 from raftlog.types import ReplicaId
@@ -37,6 +38,25 @@ def test_round_trip_and_unknown_fields_of_later_releases() -> None:
     assert hello_bytes(frame[:4]) == len(frame) - 4
     assert decode_hello(frame[4:]) == HELLO
     assert decode_hello(body(later=[1, 2])) == HELLO
+    many = HELLO._replace(voters=tuple([ReplicaId(n, b"v" * 16) for n in range(100)]))
+    assert decode_hello(encode_hello(many)[4:]) == many
+
+
+def test_a_hello_of_a_release_that_does_not_tell_its_voters() -> None:
+    fields = cbor2.loads(body()[len(MAGIC) :])
+    del fields["voters"]
+    assert decode_hello(MAGIC + cbor2.dumps(fields)) == HELLO
+
+
+def test_a_quorum_that_does_not_exist_is_named() -> None:
+    one, two, new = (ReplicaId(node, bytes([fill]) * 16) for node, fill in ((1, 1), (2, 2), (2, 9)))
+    theirs = HELLO._replace(voters=(one, two))
+    assert other_voters(HELLO._replace(voters=(two, one)), theirs) is None
+    assert other_voters(HELLO._replace(voters=(one, new)), HELLO) is None, "it does not tell"
+    sentence = other_voters(HELLO._replace(voters=(one, new)), theirs)
+    assert sentence is not None
+    assert f"2:{'09' * 16}" in sentence
+    assert f"node 3 (1:{'01' * 16}, 2:{'02' * 16})" in sentence
 
 
 @pytest.mark.parametrize(
@@ -51,6 +71,8 @@ def test_round_trip_and_unknown_fields_of_later_releases() -> None:
         pytest.param(body(versions=7), id="versions not a pair"),
         pytest.param(body(versions=[1, 2, 3]), id="three versions"),
         pytest.param(body(cluster=None), id="no cluster"),
+        pytest.param(body(voters=[1]), id="voters not bytes"),
+        pytest.param(body(voters=b"x" * 30), id="half a voter"),
         pytest.param(body(extra=[[[[[[1]]]]]]), id="deep"),
         pytest.param(body(extra=[0] * 100), id="many values"),
         pytest.param(MAGIC + cbor2.dumps([1]), id="a list"),

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from raftlog.engine import engine as engine_module
+from raftlog.engine import installs
+from raftlog.errors import PeerFault
 from raftlog.testing.disk import PowerCut
 from raftlog.types import EntryKind
 from tests.raftlog.engine.rig import Node, Rig
@@ -37,7 +38,7 @@ def left_behind(rig: Rig, writer: Writer) -> Node:
 
 @pytest.fixture(autouse=True)
 def _small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine_module, "SNAPSHOT_CHUNK_BYTES", 200)
+    monkeypatch.setattr(installs, "SNAPSHOT_CHUNK_BYTES", 200)
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -158,3 +159,24 @@ def test_everything_acknowledged_survives_crashes_and_snapshots_together(seed: i
     writer.wait()
     everywhere(rig, writer)
     assert sum(node.apps[1].log.snapshot().position.index > 100 for node in rig.nodes) >= 2
+
+
+def test_a_snapshot_that_cannot_be_used_takes_its_group_offline_and_nothing_else(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rig = Rig(1, snapshot_every=EVERY)
+    writer = Writer(rig)
+    follower = left_behind(rig, writer)
+    follower.start()
+
+    class Refusing:
+        def write(self, cursor: int, data: bytes) -> None:
+            raise PeerFault("not a snapshot")
+
+    monkeypatch.setattr(follower.apps[1], "receive_snapshot", lambda meta: Refusing())
+    rig.run(1.0)
+    assert not follower.failures
+    assert follower.engine.statistics().offline == 1
+    assert 1 not in follower.engine.groups
+    writer.write(20)
+    writer.wait()

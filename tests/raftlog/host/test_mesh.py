@@ -263,3 +263,22 @@ async def test_a_new_process_of_a_node_replaces_the_old_ones_connections() -> No
         await until(lambda: peer.events.frames == [b"new"])
         for stream in streams:
             await stream.aclose()
+
+
+async def test_a_voter_that_nobody_dials_is_asked_whom_it_was_formatted_with() -> None:
+    """Two dials no lower node id; formatted otherwise, one may leave it to two as well."""
+    one = Peer(hello(1)._replace(voters=(ReplicaId(1, b"1" * 16), ReplicaId(3, b"3" * 16))))
+    two = Peer(hello(2)._replace(voters=(ReplicaId(1, b"1" * 16), ReplicaId(2, b"2" * 16))))
+    two.mesh.set_peers({1: PeerAddress("127.0.0.1", one.port)})
+    async with running(one, two):
+        assert two.mesh.disagreement() is None
+        await two.mesh.inquire()
+        sentence = two.mesh.disagreement()
+        assert sentence is not None
+        assert f"node 1 (1:{'31' * 16}, 3:{'33' * 16})" in sentence
+        assert one.events.up == two.events.up == []
+        one.mesh.set_peers({2: PeerAddress("127.0.0.1", two.port)})
+        await until(lambda: one.events.up and two.events.up)
+        await two.mesh.inquire()
+        assert len(two.lines("peer formatted otherwise")) == 2, "each of the two says it once"
+        assert (one.events.down, two.events.down) == ([], []), "who is connected is left in peace"

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import errno
+from collections.abc import Sequence
+
 from pytest import MonkeyPatch
 
 from raftlog.disk import wal_scan
 from raftlog.disk.segment_log import SegmentLog
 from raftlog.testing.disk import VirtualFile
+from raftlog.types import Buffer
 from tests.raftlog.sim.mutants.table import mutant
 
 
@@ -40,3 +44,18 @@ def records_checkpoints_before_the_files_are_synced(patch: MonkeyPatch) -> None:
 def trusts_bytes_without_their_checksum(patch: MonkeyPatch) -> None:
     """Recovery takes a torn round for a whole one."""
     patch.setattr(wal_scan, "_body_is_valid", lambda part, found: True)
+
+
+@mutant({"what was durable is recovered", "CorruptLog"}, disk="wal")
+def goes_on_on_a_full_disk(patch: MonkeyPatch) -> None:
+    """A write for which there was no space, or half of it, is taken for done."""
+    right = VirtualFile.pwrite
+
+    def pwrite(self: VirtualFile, buffers: Sequence[Buffer], offset: int) -> None:
+        try:
+            right(self, buffers, offset)
+        except OSError as error:
+            if error.errno != errno.ENOSPC:
+                raise
+
+    patch.setattr(VirtualFile, "pwrite", pwrite)

@@ -11,7 +11,7 @@ from raftlog.core.node import Node
 from raftlog.core.replica import Replica
 from raftlog.core.roles import Leader
 from raftlog.messages import AppendReply, AppendRequest, Heartbeat
-from tests.raftlog.sim.mutants.table import LATE_PACKETS, mutant
+from tests.raftlog.sim.mutants.table import INSTALLS, LATE_PACKETS, mutant
 
 
 @mutant({"nothing is acknowledged before it is durable"}, fault=1)
@@ -150,7 +150,9 @@ def believes_completions_of_what_was_cut(patch: MonkeyPatch) -> None:
     patch.setattr(Replica, "truncate", truncate)
 
 
-@mutant({"the log has no gap", "the log is what was written to it"}, fault=18)
+@mutant(
+    {"the log has no gap", "the log is what was written to it"}, fault=18, circumstances=INSTALLS
+)
 def takes_appends_while_a_snapshot_is_installed(patch: MonkeyPatch) -> None:
     """What is appended goes to a log that is about to be replaced."""
     right = following.on_append

@@ -24,6 +24,15 @@ LATE_PACKETS: dict[str, Any] = {
 }
 """Answers that arrive when their term is long over."""
 
+INSTALLS: dict[str, Any] = {
+    "faults": ("isolate_leader", "crash"),
+    "fault_every_us": 200_000,
+    "snapshot_every": 7,
+    "sync_max_us": 30_000,
+    "chunk_bytes": 1 << 20,
+}
+"""Followers that fall behind the log's start, on slow disks."""
+
 CHURN: dict[str, Any] = {
     "faults": ("membership", "isolate_leader", "crash"),
     "spares": 2,

@@ -1,0 +1,155 @@
+"""Whether the cluster is well, from what its brokers said each; pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from cli.context import Address
+from cli.survey import Silence, View
+
+Found = Mapping[Address, "View | Silence"]
+
+
+def summarize(found: Found) -> dict[str, Any]:
+    """The whole of `cluster status`, for at least one view. `reasons` is empty when it is healthy.
+
+    Topics and partitions are as the controller sees them, or else the first broker that answered.
+    """
+    brokers = _addresses(found)
+    views = {n: v for n, a in sorted(brokers.items()) if isinstance(v := found.get(a), View)}
+    main = _most_reliable(views, found)
+    voters = next((view.voters for view in views.values() if view.voters), None)
+    partitions = [(t.name, p) for t in main.topics for p in t.partitions]
+    rows = [_row(node, brokers[node], found, main, partitions) for node in sorted(brokers)]
+    rows += [_missing(node, address) for node, address in _not_listed(found, brokers, voters)]
+    leaderless = [f"{t}-{p.partition_index}" for t, p in partitions if p.leader_id < 0]
+    under = [
+        f"{t}-{p.partition_index}" for t, p in partitions if len(p.isr_nodes) < len(p.replica_nodes)
+    ]
+    reasons = [
+        *_quorum_lost(main, views, rows, voters),
+        *(f"{_name(row)}: {row['reason']}" for row in rows if row["reason"]),
+        *_disagreements(views),
+        *_count(leaderless, "without a leader"),
+        *_count(under, "without all replicas"),
+    ]
+    return {
+        "cluster_id": main.cluster_id,
+        "controller": main.controller,
+        "healthy": not reasons,
+        "reasons": reasons,
+        "voters": None if voters is None else list(voters),
+        "topics": len(main.topics),
+        "partitions": len(partitions),
+        "leaderless": sorted(leaderless),
+        "under_replicated": sorted(under),
+        "brokers": rows,
+    }
+
+
+def _addresses(found: Found) -> dict[int, Address]:
+    """Every broker that any answer names."""
+    brokers: dict[int, Address] = {}
+    for view in found.values():
+        if isinstance(view, View):
+            brokers.update(view.brokers)
+    return brokers
+
+
+def _most_reliable(views: Mapping[int, View], found: Found) -> View:
+    """The view of the broker that calls itself the controller, of one that knows one, or any."""
+    known = [view for view in (*views.values(), *found.values()) if isinstance(view, View)]
+    own = [view for node, view in views.items() if view.controller == node]
+    return next(iter([*own, *(view for view in known if view.controller is not None), *known]))
+
+
+def _row(
+    node: int, address: Address, found: Found, main: View, partitions: list[tuple[str, Any]]
+) -> dict[str, Any]:
+    answer = found.get(address)
+    view = answer if isinstance(answer, View) else None
+    return {
+        "id": node,
+        "address": str(address),
+        "reachable": view is not None,
+        "reason": f"unreachable, {answer.reason}" if isinstance(answer, Silence) else None,
+        "controller": node == main.controller,
+        "names_controller": None if view is None else view.controller,
+        "leads": sum(p.leader_id == node for _, p in partitions),
+        "replicas": sum(node in p.replica_nodes for _, p in partitions),
+    }
+
+
+def _not_listed(
+    found: Found, brokers: Mapping[int, Address], voters: tuple[int, ...] | None
+) -> list[tuple[int | None, Address | None]]:
+    """Voters that no broker lists, and silent bootstrap addresses that are no broker's."""
+    absent = [(node, None) for node in voters or () if node not in brokers]
+    silent = [address for address, answer in found.items() if isinstance(answer, Silence)]
+    return [*absent, *((None, each) for each in silent if each not in brokers.values())]
+
+
+def _missing(node: int | None, address: Address | None) -> dict[str, Any]:
+    reason = (
+        "a voter that the others do not list: stopped, or not registered yet"
+        if address is None
+        else "unreachable, and no broker that is listed has this address"
+    )
+    return {
+        "id": node,
+        "address": None if address is None else str(address),
+        "reachable": False,
+        "reason": reason,
+        "controller": False,
+        "names_controller": None,
+        "leads": None,
+        "replicas": None,
+    }
+
+
+def _name(row: Mapping[str, Any]) -> str:
+    parts = [] if row["id"] is None else [f"broker {row['id']}"]
+    return " at ".join([*parts, *([row["address"]] if row["address"] else [])])
+
+
+def _quorum_lost(
+    main: View,
+    views: Mapping[int, View],
+    rows: list[dict[str, Any]],
+    voters: tuple[int, ...] | None,
+) -> list[str]:
+    if main.controller is not None:
+        return []
+    wanted = [row["id"] for row in rows if row["id"] is not None] if voters is None else voters
+    reachable = sum(node in views for node in wanted)
+    what = "brokers" if voters is None else "voters"
+    return [
+        f"no controller: {reachable} of {len(wanted)} {what} reachable; nothing can be created or "
+        "changed, and what is shown is the last that was known"
+    ]
+
+
+def _disagreements(views: Mapping[int, View]) -> list[str]:
+    """Where brokers contradict each other; a moment after a change they may."""
+    reasons = []
+    said = {node: view.controller for node, view in views.items()}
+    if len(set(said.values())) > 1:
+        parts = (f"{n} says {'none' if c is None else c}" for n, c in said.items())
+        reasons.append(f"brokers disagree on the controller: {', '.join(parts)}")
+    lists = {node: sorted(view.brokers) for node, view in views.items()}
+    if len({tuple(each) for each in lists.values()}) > 1:
+        parts = (f"{n} lists {','.join(map(str, each))}" for n, each in lists.items())
+        reasons.append(f"brokers disagree on who is there: {'; '.join(parts)}")
+    if len({view.cluster_id for view in views.values()}) > 1:
+        parts = (f"{n} is of {view.cluster_id}" for n, view in views.items())
+        reasons.append(f"brokers of different clusters: {', '.join(parts)}")
+    if len({view.voters for view in views.values() if view.voters}) > 1:
+        parts = (f"{n} was given {view.voters}" for n, view in views.items() if view.voters)
+        reasons.append(f"brokers were formatted with different voters: {', '.join(parts)}")
+    return reasons
+
+
+def _count(places: list[str], what: str) -> list[str]:
+    noun = "partition" if len(places) == 1 else "partitions"
+    return [f"{len(places)} {noun} {what}"] if places else []

@@ -1,0 +1,153 @@
+"""What `quorate cluster status` concludes from the brokers' answers, and how it gets them."""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from cli.context import Address
+from cli.exits import ExitCode
+from cli.health import summarize
+from cli.survey import Silence, View, ask, survey
+from partitions import wire
+from tests.cli.conftest import Runner
+
+AT = {node: Address("host", 9000 + node) for node in (1, 2, 3)}
+REFUSED = Silence("connection refused", connected=False)
+_M = wire.messages(wire.ApiKey.METADATA)
+
+
+def topic(*leaders: int, live: tuple[int, ...] = (1, 2, 3)) -> Any:
+    parts = [
+        _M.MetadataResponsePartition(
+            partition_index=n, leader_id=leader, replica_nodes=[1, 2, 3], isr_nodes=list(live)
+        )
+        for n, leader in enumerate(leaders)
+    ]
+    return _M.MetadataResponseTopic(name="t", partitions=parts)
+
+
+WELL = View("c", 2, AT, (topic(1, 2, 3),), (1, 2, 3))
+
+
+def asked(*answers: View | Silence) -> dict[Address, View | Silence]:
+    return dict(zip(AT.values(), answers, strict=True))
+
+
+def test_a_cluster_whose_brokers_agree_is_healthy() -> None:
+    found = summarize(asked(WELL, WELL, WELL))
+    assert (found["healthy"], found["reasons"]) == (True, [])
+    assert (found["controller"], found["voters"]) == (2, [1, 2, 3])
+    assert [row["leads"] for row in found["brokers"]] == [1, 1, 1]
+    assert [row["controller"] for row in found["brokers"]] == [False, True, False]
+
+
+def test_a_dead_broker_that_is_still_listed_is_seen_to_be_dead() -> None:
+    found = summarize(asked(WELL, WELL, REFUSED))
+    assert not found["healthy"]
+    assert found["reasons"] == ["broker 3 at host:9003: unreachable, connection refused"]
+    assert [row["reachable"] for row in found["brokers"]] == [True, True, False]
+
+
+def test_a_voter_that_is_not_listed_any_more_is_missed() -> None:
+    listed = {1: AT[1], 2: AT[2]}
+    left = replace(WELL, brokers=listed, topics=(topic(1, live=(1, 2)),))
+    found = summarize({AT[1]: left, AT[2]: left})
+    assert found["brokers"][2]["id"] == 3
+    assert any(reason.startswith("broker 3: a voter that") for reason in found["reasons"])
+    assert any("1 partition without all replicas" in reason for reason in found["reasons"])
+
+
+@pytest.mark.parametrize(
+    ("voters", "said"),
+    [((1, 2, 3), "no controller: 1 of 3 voters"), (None, "no controller: 1 of 3 brokers")],
+)
+def test_without_a_controller_the_reachable_voters_are_counted(
+    voters: tuple[int, ...] | None, said: str
+) -> None:
+    alone = replace(WELL, controller=None, voters=voters)
+    found = summarize(asked(REFUSED, alone, REFUSED))
+    assert found["controller"] is None
+    assert found["reasons"][0].startswith(said)
+
+
+def test_an_observer_is_no_voter() -> None:
+    places = {**AT, 4: Address("host", 9004)}
+    view = replace(WELL, brokers=places, controller=None)
+    answers: list[View | Silence] = [REFUSED, view, REFUSED, view]
+    found = summarize(dict(zip(places.values(), answers, strict=True)))
+    assert found["reasons"][0].startswith("no controller: 1 of 3 voters")
+
+
+def test_what_the_controller_says_counts_and_contradictions_are_named() -> None:
+    late = replace(WELL, controller=1, brokers={1: AT[1], 2: AT[2]}, topics=())
+    found = summarize(asked(replace(late, controller=None), WELL, replace(late, controller=1)))
+    assert (found["controller"], found["topics"]) == (2, 1)
+    assert "brokers disagree on the controller: 1 says none, 2 says 2, 3 says 1" in found["reasons"]
+    assert any("2 lists 1,2,3; 3 lists 1,2" in reason for reason in found["reasons"])
+
+
+def test_an_address_that_is_no_brokers_is_reported() -> None:
+    stray = Address("host", 1)
+    found = summarize({stray: REFUSED, **asked(WELL, WELL, WELL)})
+    assert not found["healthy"]
+    assert found["brokers"][-1] == {
+        **found["brokers"][-1],
+        "id": None,
+        "address": "host:1",
+        "reachable": False,
+    }
+
+
+def test_leaderless_partitions_are_no_health() -> None:
+    view = replace(WELL, topics=(topic(1, -1),))
+    found = summarize(asked(view, view, view))
+    assert found["leaderless"] == ["t-1"]
+    assert found["reasons"] == ["1 partition without a leader"]
+
+
+# --- asking
+
+
+@pytest.fixture
+def mute() -> Iterator[Address]:
+    """Accepts connections (the kernel does) and never answers, like a paused broker."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield Address(*listener.getsockname())
+
+
+def test_a_broker_that_does_not_answer_costs_a_bounded_time(mute: Address) -> None:
+    answer = ask(mute, 0.2)
+    assert answer == Silence("no answer within 0.2 s", connected=True)
+
+
+def test_a_closed_port_is_refused_at_once() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        address = Address(*listener.getsockname())
+    assert ask(address, 60) == REFUSED
+    assert survey([address, address], 60) == {address: REFUSED}
+
+
+def test_no_answer_at_all_says_how_it_failed(quorate: Runner, mute: Address) -> None:
+    result = quorate("cluster", "status", "-b", str(mute), "--timeout", "0.2")
+    assert result.code == ExitCode.TIMED_OUT
+    assert str(mute) in result.err
+    result = quorate("cluster", "status", "-X", "a=b")
+    assert result.code == ExitCode.USAGE
+
+
+def test_a_silent_address_beside_a_good_one_is_shown(
+    quorate: Runner, mute: Address, mock: Any
+) -> None:
+    addresses = f"{mute},{mock.bootstrap}"
+    result = quorate("cluster", "status", "-b", addresses, "--timeout", "0.5", "-o", "json")
+    assert result.code == ExitCode.FAILED
+    found = json.loads(result.out)
+    assert [row["reachable"] for row in found["brokers"]] == [True, True, True, False]
+    assert len(found["reasons"]) == 1
+    assert str(mute) in found["reasons"][0]
