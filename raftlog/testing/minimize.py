@@ -36,9 +36,10 @@ class Minimizer:
         if not self._holds_up(self.schedule.options, self.schedule.events):
             return False
         self._simplify_passes()
-        self._without_draws()
+        self._map(lambda event: event._replace(draws=()))
         self._in_bulk()
         self._in_pieces()
+        self._without_draws()
         self._simplify_options()
         self._simplify_times()
         self._in_bulk()
