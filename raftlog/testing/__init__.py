@@ -7,6 +7,12 @@ failure is one command away from being seen again:
     python -m raftlog.testing --seeds 300
     python -m raftlog.testing --seed 4711 --trace
 
+and shrinks to a schedule of a few dozen inputs that a person can read and a test can keep
+(`tests/raftlog/sim/schedules`):
+
+    python -m raftlog.testing --seed 4711 --save FILE
+    python -m raftlog.testing --replay FILE
+
 Rules:
 
 - Nothing here reads a clock, draws from global randomness or depends on PYTHONHASHSEED.
@@ -21,7 +27,8 @@ Rules:
 Where to start reading: `reactor` (time), `replica` (the host loop, with a crash point between
 any two steps), `checker` (the invariants), `cluster` (how it fits together), `runner`. A data
 directory is a `store`: the model of one, or (`wal_store`) the real write-ahead log on a
-virtual disk, compared with the model after every crash.
+virtual disk, compared with the model after every crash. For failures: `shrink` (the two
+stages), `schedule` (the language), `recording`, `player`, `minimize`.
 """
 
 from __future__ import annotations

@@ -1,26 +1,48 @@
-"""`python -m raftlog.testing`: simulate groups from seeds; exit code 1 when an invariant breaks."""
+"""`python -m raftlog.testing`: simulate groups from seeds; exit code 1 when an invariant breaks.
+
+The first failure is shrunk: to the options that matter and, where that can be, to a short
+schedule, which --save keeps and --replay plays.
+"""
 
 from __future__ import annotations
 
 import argparse
 import os
 import sys
+from pathlib import Path
 
+from raftlog.errors import Misconfigured
 from raftlog.testing.cluster import SimCluster
 from raftlog.testing.options import Options
+from raftlog.testing.overrides import add_to, overridden, override
+from raftlog.testing.player import play
 from raftlog.testing.probes import SWEEP_SEEDS, missing
 from raftlog.testing.runner import Failure, Summary, failure, run_many
+from raftlog.testing.schedule import parse
+from raftlog.testing.shrink import shrink
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Parse the command line and run; the exit code."""
-    given = _parser().parse_args(arguments)
+    parser = _parser()
+    given = parser.parse_args(arguments)
+    if given.replay is not None:
+        return _replay(given.replay)
     if given.seed is not None:
-        options = Options.draw(given.seed, seconds=given.seconds, disk=given.disk)
-        return _run_one(options, show_trace=given.trace)
-    seeds = range(given.first, given.first + given.seeds)
+        try:
+            drawn = Options.draw(given.seed, seconds=given.seconds, disk=given.disk)
+            options = override(drawn, given)
+        except (ValueError, Misconfigured) as error:
+            parser.error(str(error))
+        return _run_one(options, given)
+    if overridden(given):
+        parser.error("options of a run are given for one --seed")
+    return _run_many(given)
+
+
+def _run_many(given: argparse.Namespace) -> int:
     summary = run_many(
-        seeds,
+        range(given.first, given.first + given.seeds),
         seconds=given.seconds,
         disk=given.disk,
         processes=given.processes or os.cpu_count() or 1,
@@ -29,7 +51,10 @@ def main(arguments: list[str] | None = None) -> int:
     for line in summary.lines():
         print(line)
     for failed in summary.failures:
-        _complain(failed)
+        print(failed.report, file=sys.stderr)
+    for failed in summary.failures[:1]:
+        drawn = Options.draw(failed.seed, seconds=given.seconds, disk=given.disk)
+        _shrink(drawn, failed, given)
     if summary.failures:
         return 1
     return _unreached(summary, given.disk)
@@ -44,33 +69,59 @@ def _unreached(summary: Summary, disk: str) -> int:
     return 1
 
 
-def _run_one(options: Options, *, show_trace: bool) -> int:
+def _run_one(options: Options, given: argparse.Namespace) -> int:
     cluster = SimCluster(options, whole_trace=True)
     failed: Failure | None = None
     try:
         result = cluster.run()
     except Exception as error:
         failed = failure(cluster, error)
-    if show_trace:
+    if given.trace:
         sys.stdout.writelines(line + "\n" for line in cluster.trace.lines())
     if failed is not None:
-        _complain(failed)
+        print(failed.report, file=sys.stderr)
     else:
         summary = Summary()
         summary.add(result)
         for line in summary.lines():
             print(line)
     print(f"trace {cluster.trace.digest()}")
+    if failed is not None and not given.trace:
+        _shrink(options, failed, given)
     return 1 if failed else 0
+
+
+def _shrink(options: Options, failed: Failure, given: argparse.Namespace) -> None:
+    """Show what is left of the failure, and keep it where --save says."""
+    if given.no_shrink:
+        return
+    print(f"shrinking seed {failed.seed} ...", file=sys.stderr, flush=True)
+    shrunk = shrink(options, failed)
+    print(shrunk.text, end="")
+    if given.save is not None:
+        given.save.write_text(shrunk.text)
+        print(f"kept in {given.save}; again: python -m raftlog.testing --replay {given.save}")
+
+
+def _replay(path: Path) -> int:
+    """Play a kept schedule: 1 when it breaks something, 2 when it is none."""
+    try:
+        schedule = parse(path.read_text())
+    except (OSError, Misconfigured) as error:
+        print(f"{path}: {error}", file=sys.stderr)
+        return 2
+    played = play(schedule)
+    done = f"{len(played.events)} of {len(schedule.events)} events had something to do"
+    if played.invariant:
+        print(f"{path}: broken: {played.detail} ({done})", file=sys.stderr)
+        return 1
+    print(f"{path}: holds ({done})")
+    return 0
 
 
 def _progress(summary: Summary) -> None:
     if summary.seeds % 25 == 0:
         print(f"... {summary.seeds} seeds, {summary.commits} entries committed", flush=True)
-
-
-def _complain(failed: Failure) -> None:
-    print(failed.report, file=sys.stderr)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -87,6 +138,10 @@ def _parser() -> argparse.ArgumentParser:
         help="storage model, real write-ahead log, or every third seed on the latter",
     )
     parser.add_argument("--trace", action="store_true", help="with --seed: print every event")
+    parser.add_argument("--no-shrink", action="store_true", help="leave a failure as it is")
+    parser.add_argument("--save", type=Path, help="write what a failure shrinks to into this file")
+    parser.add_argument("--replay", type=Path, help="play such a file instead of seeds")
+    add_to(parser)
     return parser
 
 

@@ -23,8 +23,8 @@ from raftlog.testing.store import ModelStore, Store
 from raftlog.testing.trace import Trace
 from raftlog.testing.wal_store import WalStore
 from raftlog.testing.workload import Client, Ledger
-from raftlog.testing.world import CRASHES, Packet
-from raftlog.types import ZERO_POSITION, Configuration, ReplicaId, SnapshotMeta
+from raftlog.testing.world import CRASHES, Packet, members
+from raftlog.types import ReplicaId, SnapshotMeta
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,21 +47,23 @@ class Result:
 class SimCluster:
     """The simulated cluster of one seed."""
 
+    reactor_type = VirtualReactor
+    replica_type = Replica
+    """What `raftlog.testing.recording` puts its own in place of."""
+
     def __init__(self, options: Options, *, whole_trace: bool = False) -> None:
         self.options = options
-        self.reactor = VirtualReactor(options.seed)
+        self.reactor = self.reactor_type(options.seed)
         self.trace = Trace(whole=whole_trace)
         self.network: VirtualNetwork[Packet] = VirtualNetwork(
             self.reactor, Random(f"network/{options.seed}"), options.quality
         )
-        everyone = range(1, options.nodes + options.spares + 1)
-        ids = tuple(ReplicaId(n, n.to_bytes(16, "big")) for n in everyone)
-        birth = SnapshotMeta(ZERO_POSITION, Configuration(ids[: options.nodes]))
+        ids, birth = members(options)
         self.by_node = {replica.node: replica for replica in ids}
         self.checker = Checker()
         stores = self.checker.stores
         stores.update((replica, self._store(replica, birth)) for replica in ids)
-        self.replicas = {i: Replica(self, i, store) for i, store in stores.items()}
+        self.replicas = {i: self.replica_type(self, i, store) for i, store in stores.items()}
         self.ledger = Ledger()
         self._clocks = Random(f"clocks/{options.seed}")
         self.nemesis = Nemesis(self, Random(f"nemesis/{options.seed}"))

@@ -22,6 +22,11 @@ class Violation(AssertionError):
         self.invariant = invariant
 
 
+def verdict(error: Exception) -> str:
+    """What an exception that ended a run is filed under: the invariant, or its type."""
+    return error.invariant if isinstance(error, Violation) else type(error).__name__
+
+
 class Fact(NamedTuple):
     """What (index, term) stands for, wherever it is found."""
 

@@ -102,7 +102,7 @@ class Options:
             seed=seed,
             nodes=nodes,
             spares=2 if "membership" in chosen else 0,
-            fault_phase_us=int(seconds * SECOND_US),
+            fault_phase_us=round(seconds * SECOND_US),
             faults=tuple(fault for fault in (*FAULTS, *DISK_FAULTS, FULL_DISK) if fault in chosen),
             fault_every_us=random.choice((150_000, 400_000, 1_000_000)),
             quality=_draw_quality(random),

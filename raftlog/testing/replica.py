@@ -357,17 +357,16 @@ class Replica:
 
     def _answer_with_chunk(self, wanted: SnapshotWanted) -> None:
         """Read a piece of the newest snapshot, a little later, as a disk would."""
+        self.process.call_at(self.process.now_us() + 50, lambda: self._chunk_read(wanted))
 
-        def answer() -> None:
-            meta, data = self.store.durable.meta, self.store.durable.data
-            cursor = wanted.cursor if wanted.index == meta.position.index else 0
-            end = cursor + self.world.options.chunk_bytes
-            piece, done = data[cursor:end], end >= len(data)
-            self._trace("chunk", wanted.follower, meta.position.index, cursor, done)
-            self.node.snapshot_chunk(wanted.follower, meta, cursor, piece, done)
-            self._after_input()
-
-        self.process.call_at(self.process.now_us() + 50, answer)
+    def _chunk_read(self, wanted: SnapshotWanted) -> None:
+        meta, data = self.store.durable.meta, self.store.durable.data
+        cursor = wanted.cursor if wanted.index == meta.position.index else 0
+        end = cursor + self.world.options.chunk_bytes
+        piece, done = data[cursor:end], end >= len(data)
+        self._trace("chunk", wanted.follower, meta.position.index, cursor, done)
+        self.node.snapshot_chunk(wanted.follower, meta, cursor, piece, done)
+        self._after_input()
 
     def _receive_chunk(self, chunk: SnapshotInstall) -> tuple[SnapshotMeta, bytes] | None:
         """Keep a chunk; the whole snapshot once it is complete."""

@@ -14,8 +14,9 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from raftlog.testing.cluster import Result, SimCluster
-from raftlog.testing.history import Violation
+from raftlog.testing.history import Violation, verdict
 from raftlog.testing.options import Options
+from raftlog.testing.overrides import arguments
 
 TRACE_LINES = 60
 
@@ -67,11 +68,7 @@ class Summary:
 
 def replay_command(options: Options) -> str:
     """The command line that runs a seed again."""
-    seconds = options.fault_phase_us / 1e6
-    return (
-        f"python -m raftlog.testing --seed {options.seed} --seconds {seconds:g}"
-        f" --disk {options.disk} --trace"
-    )
+    return f"python -m raftlog.testing {' '.join(arguments(options))} --trace"
 
 
 def run_seed(options: Options) -> Result | Failure:
@@ -86,13 +83,12 @@ def run_seed(options: Options) -> Result | Failure:
 def failure(cluster: SimCluster, error: Exception) -> Failure:
     """Describe what ended a run."""
     options = cluster.options
-    invariant = error.invariant if isinstance(error, Violation) else type(error).__name__
     lines = [f"seed {options.seed} failed at {cluster.reactor.now_us()} us: {error!r}"]
     lines += [f"  {line}" for line in cluster.trace.lines(TRACE_LINES)]
     if not isinstance(error, Violation):
         lines += traceback.format_exception(error)
     lines += [f"  options: {options}", f"  again:   {replay_command(options)}"]
-    return Failure(options.seed, invariant, "\n".join(lines))
+    return Failure(options.seed, verdict(error), "\n".join(lines))
 
 
 def run_many(

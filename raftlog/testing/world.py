@@ -13,7 +13,7 @@ from raftlog.testing.network import VirtualNetwork
 from raftlog.testing.options import Options
 from raftlog.testing.reactor import VirtualReactor
 from raftlog.testing.trace import Trace
-from raftlog.types import ReplicaId
+from raftlog.types import ZERO_POSITION, Configuration, ReplicaId, SnapshotMeta
 
 if TYPE_CHECKING:
     from raftlog.testing.replica import Replica
@@ -23,6 +23,13 @@ Packet = Message | bytes
 """A message as it is, or as the peer codec writes it."""
 Outcome = Callable[[bool, int, int], None]
 """How an operation ended: done(ok, base or length, index)."""
+
+
+def members(options: Options) -> tuple[tuple[ReplicaId, ...], SnapshotMeta]:
+    """Everybody who may take part, and the birth of the group: the first of them found it."""
+    everyone = range(1, options.nodes + options.spares + 1)
+    ids = tuple(ReplicaId(n, n.to_bytes(16, "big")) for n in everyone)
+    return ids, SnapshotMeta(ZERO_POSITION, Configuration(ids[: options.nodes]))
 
 
 class SimulatedCrash(Exception):

@@ -15,6 +15,7 @@ from raftlog.core.membership import encode_configuration
 from raftlog.errors import RaftError
 from raftlog.messages import Message
 from raftlog.ready import Ready
+from raftlog.testing.words import of_members, of_message, of_ready
 from raftlog.types import (
     ZERO_POSITION,
     Configuration,
@@ -27,7 +28,6 @@ from raftlog.types import (
 
 from .harness import MS, TIMING, World
 from .values import chain, name_of, rid
-from .words import of_message, of_ready
 
 
 def run_file(path: Path, rewrite: bool) -> tuple[str, str]:
@@ -82,7 +82,7 @@ class Script:
         return text
 
     def _trace(self, name: str, ready: Ready) -> None:
-        for line in of_ready(ready, self._seen.get(name, 0)):
+        for line in of_ready(ready, self._seen.get(name, 0), name_of):
             self._say(f"{name} {line}")
         self._seen[name] = ready.commit
 
@@ -264,9 +264,7 @@ class Script:
     def do_configuration(self, names: str) -> None:
         """The configuration in force."""
         for name in names:
-            active = self.world[name].configuration
-            shown = [" ".join(name_of(item) for item in part) or "-" for part in active]
-            self._say(f"{name} voters {shown[0]} outgoing {shown[1]} learners {shown[2]}")
+            self._say(f"{name} {of_members(self.world[name].configuration, name_of)}")
 
     def do_config_entry(self, source: str, target: str, index: str, term: str, **to: str) -> None:
         """Inject an append that holds one CONFIG entry, as leader `source` would send it."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from raftlog.messages import (
     AppendReply,
     AppendRequest,
@@ -14,15 +16,35 @@ from raftlog.messages import (
     VoteRequest,
 )
 from raftlog.ready import Ready
-from raftlog.types import Entry, EntryKind
+from raftlog.testing.machine import OPERATION
+from raftlog.types import Configuration, Entry, EntryKind, ReplicaId
 
-from .values import name_of
+Naming = Callable[[ReplicaId], str]
+"""How a transcript calls its replicas."""
+
+
+def by_node(replica: ReplicaId) -> str:
+    """The name that the simulation's traces and its referee use."""
+    return f"n{replica.node}"
 
 
 def of_entry(item: Entry) -> str:
-    """index/term and what it holds."""
-    text = item.payload.decode() if item.kind is EntryKind.DATA else item.kind.name.lower()
-    return f"{item.index}/{item.term} {text}"
+    """index/term and what it holds; the simulation's operations by their number."""
+    return f"{item.index}/{item.term} {_content(item)}"
+
+
+def _content(item: Entry) -> str:
+    if item.kind != EntryKind.DATA:
+        return EntryKind(item.kind).name.lower()
+    if item.payload[:1] == b"\0":
+        return f"op{OPERATION.unpack_from(item.payload)[0]}"
+    return item.payload.decode()
+
+
+def of_members(configuration: Configuration, name: Naming) -> str:
+    """Who votes, who did before the change that is under way, and who learns."""
+    shown = [" ".join(name(item) for item in part) or "-" for part in configuration]
+    return f"voters {shown[0]} outgoing {shown[1]} learners {shown[2]}"
 
 
 def of_message(message: Message) -> str:
@@ -41,6 +63,16 @@ def of_message(message: Message) -> str:
             f"commit={message.commit} [{items}]"
         )
     return _of_other(message)
+
+
+def kind_of(text: str) -> str:
+    """What kind of message a text of `of_message` tells of: its words up to the first number."""
+    kind: list[str] = []
+    for word in text.split(" "):
+        if not word.replace("-", "").isalpha():
+            break
+        kind.append(word)
+    return " ".join(kind)
 
 
 def _of_other(message: Message) -> str:
@@ -65,16 +97,16 @@ def _of_other(message: Message) -> str:
     return f"timeout now term={message.term}"
 
 
-def of_ready(ready: Ready, commit: int) -> list[str]:
+def of_ready(ready: Ready, commit: int, name: Naming = by_node) -> list[str]:
     """What a Ready asks of the disk and the application; messages appear when delivered."""
     lines = []
     if ready.soft_state is not None:
         soft = ready.soft_state
-        leader = "-" if soft.leader is None else name_of(soft.leader)
+        leader = "-" if soft.leader is None else name(soft.leader)
         confirmed = " confirmed" if soft.confirmed else ""
         lines.append(f"{soft.role.name.lower()} term={soft.term} leader={leader}{confirmed}")
     if ready.hard_state is not None:
-        vote = "-" if ready.hard_state.vote is None else name_of(ready.hard_state.vote)
+        vote = "-" if ready.hard_state.vote is None else name(ready.hard_state.vote)
         lines.append(f"writes term={ready.hard_state.term} vote={vote}")
     if ready.snapshot is not None:
         done = ", replaces its log" if ready.snapshot.done else ""
@@ -86,7 +118,7 @@ def of_ready(ready: Ready, commit: int) -> list[str]:
     if ready.commit != commit:
         lines.append(f"commits up to {ready.commit}")
     for wish in ready.snapshot_wanted:
-        lines.append(f"needs snapshot for {name_of(wish.follower)} from byte {wish.cursor}")
+        lines.append(f"needs snapshot for {name(wish.follower)} from byte {wish.cursor}")
     for read in ready.reads:
         lines.append(f"read {read.context} at {read.index}")
     return lines
