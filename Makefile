@@ -24,10 +24,10 @@ fix: $(VENV)/.installed-dev         ## reformat and repair what can be repaired
 unit: $(VENV)/.installed-dev
 	@$(BIN)/python .ci/checks.py unit
 
-sim: $(VENV)/.installed-dev         ## SEEDS=how many, SEED=replay one, SECONDS=simulated length, REPLAY=a kept schedule
+sim: $(VENV)/.installed-dev         ## SEEDS=how many, SEED=replay one, SECONDS=simulated length, REPLAY=a kept schedule, STATE=file of a long run
 	@$(BIN)/python -m raftlog.testing \
 		$(if $(SEEDS),--seeds $(SEEDS)) $(if $(SEED),--seed $(SEED)) $(if $(SECONDS),--seconds $(SECONDS)) \
-		$(if $(REPLAY),--replay $(REPLAY))
+		$(if $(REPLAY),--replay $(REPLAY)) $(if $(STATE),--state $(STATE))
 
 mutants: $(VENV)/.installed-dev     ## does the simulation catch every deliberate mistake? SEEDS=how many each may survive
 	@$(BIN)/python -m tests.raftlog.sim.mutants $(if $(SEEDS),--seeds $(SEEDS)) $(NAMES)

@@ -17,6 +17,7 @@ from raftlog.testing.options import Options
 from raftlog.testing.overrides import add_to, overridden, override
 from raftlog.testing.player import play
 from raftlog.testing.probes import SWEEP_SEEDS, missing
+from raftlog.testing.progress import Progress
 from raftlog.testing.runner import Failure, Summary, failure, run_many
 from raftlog.testing.schedule import parse
 from raftlog.testing.shrink import shrink
@@ -37,17 +38,35 @@ def main(arguments: list[str] | None = None) -> int:
         return _run_one(options, given)
     if overridden(given):
         parser.error("options of a run are given for one --seed")
-    return _run_many(given)
+    try:
+        return _run_many(given)
+    except Misconfigured as error:
+        parser.error(str(error))
 
 
 def _run_many(given: argparse.Namespace) -> int:
-    summary = run_many(
-        range(given.first, given.first + given.seeds),
+    progress = None
+    if given.state is not None:
+        sweep = {"first": given.first, "seconds": given.seconds, "disk": given.disk}
+        progress = Progress(given.state, sweep)
+
+    def on_progress(summary: Summary) -> None:
+        if summary.seeds % 25 == 0:
+            print(f"... {summary.seeds} seeds, {summary.commits} entries committed", flush=True)
+            if progress is not None and not summary.failures:
+                progress.save()
+
+    summary = progress.summary if progress is not None else Summary()
+    run_many(
+        range(given.first + summary.seeds, given.first + given.seeds),
         seconds=given.seconds,
         disk=given.disk,
         processes=given.processes or os.cpu_count() or 1,
-        on_progress=_progress,
+        on_progress=on_progress,
+        summary=summary,
     )
+    if progress is not None and not summary.failures:
+        progress.save()
     for line in summary.lines():
         print(line)
     for failed in summary.failures:
@@ -119,11 +138,6 @@ def _replay(path: Path) -> int:
     return 0
 
 
-def _progress(summary: Summary) -> None:
-    if summary.seeds % 25 == 0:
-        print(f"... {summary.seeds} seeds, {summary.commits} entries committed", flush=True)
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m raftlog.testing", description=__doc__)
     parser.add_argument("--seeds", type=int, default=100, help="how many seeds to run")
@@ -136,6 +150,11 @@ def _parser() -> argparse.ArgumentParser:
         choices=("mixed", "model", "wal"),
         default="mixed",
         help="storage model, real write-ahead log, or every third seed on the latter",
+    )
+    parser.add_argument(
+        "--state",
+        type=Path,
+        help="for long runs: go on from what this file keeps, and keep it up to date",
     )
     parser.add_argument("--trace", action="store_true", help="with --seed: print every event")
     parser.add_argument("--no-shrink", action="store_true", help="leave a failure as it is")

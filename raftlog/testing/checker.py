@@ -172,7 +172,8 @@ class Checker:
         if subject.node.configuration != newest:
             raise Violation(
                 "the newest configuration is in force",
-                f"n{subject.id.node} obeys {subject.node.configuration}, its log says {newest}",
+                f"n{subject.id.node} obeys {_brief(subject.node.configuration)}, its log says"
+                f" {_brief(newest)}",
             )
 
     def applied(self, subject: Subject) -> None:
@@ -294,7 +295,10 @@ class Checker:
             wanted = old.voters if set(old.voters) != set(new.voters) else ()
             ends = not new.outgoing and new.voters == old.voters
             if not ends if old.outgoing else new.outgoing != wanted:
-                raise Violation("voters change jointly", f"n{subject.id.node}: {old} to {new}")
+                raise Violation(
+                    "voters change jointly",
+                    f"n{subject.id.node}: from {_brief(old)} to {_brief(new)}",
+                )
 
     def _holds(self, replica: ReplicaId, index: int, term: int) -> bool:
         durable = self.stores[replica].durable
@@ -351,3 +355,8 @@ class Checker:
             raise Violation(
                 "a matching suffix is never cut", f"{who} cuts {first}/{replaced} and rewrites it"
             )
+
+
+def _brief(configuration: Configuration) -> str:
+    """Voters, outgoing voters and learners, by node."""
+    return str([[member.node for member in part] for part in configuration])

@@ -11,7 +11,6 @@ import traceback
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from functools import partial
 
 from raftlog.testing.cluster import Result, SimCluster
 from raftlog.testing.history import Violation, verdict
@@ -98,9 +97,13 @@ def run_many(
     disk: str = "mixed",
     processes: int = 1,
     on_progress: Callable[[Summary], None] | None = None,
+    summary: Summary | None = None,
 ) -> Summary:
-    """Run seeds over `processes`; stops soon after the first failure."""
-    summary = Summary()
+    """Run seeds over `processes`, in order; stops soon after the first failure.
+
+    `summary`: of the seeds before, to be added to.
+    """
+    summary = Summary() if summary is None else summary
     draws = (Options.draw(seed, seconds=seconds, disk=disk) for seed in seeds)
     for outcome in _outcomes(draws, processes):
         summary.add(outcome)
@@ -117,7 +120,7 @@ def _outcomes(draws: Iterable[Options], processes: int) -> Iterator[Result | Fai
         return
     context = multiprocessing.get_context("spawn")
     with context.Pool(processes) as pool:
-        yield from pool.imap_unordered(partial(run_seed), draws, chunksize=2)
+        yield from pool.imap(run_seed, draws, chunksize=2)
 
 
 def _table(counts: Counter[str]) -> str:

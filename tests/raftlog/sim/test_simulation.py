@@ -102,3 +102,19 @@ def test_the_command_line_runs_a_seed(capsys: pytest.CaptureFixture[str]) -> Non
     assert "entries committed" in capsys.readouterr().out
     assert main(["--seeds", "2", "--seconds", "1", "--processes", "1"]) == 0
     assert "2 seeds" in capsys.readouterr().out
+
+
+def test_a_sweep_goes_on_where_it_was_interrupted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    short = ["--seconds", "0.5", "--processes", "1"]
+    kept = ["--state", str(tmp_path / "state.json")]
+    assert main(["--seeds", "6", *short]) == 0
+    at_once = capsys.readouterr().out.splitlines()
+    assert main(["--seeds", "4", *short, *kept]) == 0
+    assert main(["--seeds", "6", *short, *kept]) == 0
+    assert capsys.readouterr().out.splitlines()[-4:] == at_once[-4:]
+    with pytest.raises(SystemExit) as refused:
+        main(["--seeds", "6", "--seconds", "1", *kept])
+    assert refused.value.code == 2
+    assert "another sweep" in capsys.readouterr().err

@@ -29,7 +29,9 @@ def main(arguments: list[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     names = given.names or list(MUTANTS)
     jobs = [(name, given.seeds) for name in names]
-    print(f"{'MUTANT':<50} {'FAULT':>5} {'SEEDS':>5} {'TIME':>7}  CAUGHT BY", flush=True)
+    print(
+        f"{'MUTANT':<50} {'FAULT':>5} {'SEEDS':>5} {'TIME':>7} {'EVENTS':>6}  CAUGHT BY", flush=True
+    )
     complaints: list[str] = []
     slow = 0
     with multiprocessing.get_context("spawn").Pool(given.processes) as pool:
@@ -38,7 +40,7 @@ def main(arguments: list[str] | None = None) -> int:
             slow += bool(fault) and verdict.seeds > FEW
             print(
                 f"{verdict.name:<50} {fault or '-':>5} {verdict.seeds:>5} {verdict.seconds:>6.1f}s"
-                f"  {verdict.invariant or 'NOBODY'}",
+                f" {verdict.events or '-':>6}  {verdict.invariant or 'NOBODY'}",
                 flush=True,
             )
             complaints += filter(None, [complaint(verdict)])

@@ -9,6 +9,7 @@ from pytest import MonkeyPatch
 
 from raftlog.testing.options import Options
 from raftlog.testing.runner import Failure, run_seed
+from raftlog.testing.shrink import shrink
 from tests.raftlog.sim.mutants import MUTANTS
 
 
@@ -22,7 +23,9 @@ class Verdict:
     invariant: str
     """What convicted it; empty: it survived."""
     seconds: float
-    seed: int
+    """Until it was caught."""
+    events: int
+    """Of the schedule that the failure was shrunk to; 0: only its options were shrunk."""
 
 
 def judge(job: tuple[str, int]) -> Verdict:
@@ -33,10 +36,12 @@ def judge(job: tuple[str, int]) -> Verdict:
     with MonkeyPatch.context() as patch:
         mutant.patch(patch)
         for seed in range(1, seeds + 1):
-            outcome = run_seed(Options.draw(seed, disk=mutant.disk))
+            options = Options.draw(seed, disk=mutant.disk)
+            outcome = run_seed(options)
             if isinstance(outcome, Failure):
                 took = time.monotonic() - started
-                return Verdict(name, seed, outcome.invariant, took, seed)
+                events = shrink(options, outcome).events
+                return Verdict(name, seed, outcome.invariant, took, events)
     return Verdict(name, seeds, "", time.monotonic() - started, 0)
 
 
