@@ -192,10 +192,12 @@ class Replica:
         self._drain_due = False
         try:
             node = self.node
+            decided = False
             while node.has_ready():
+                decided = True
                 self._carry_out(node.ready())
             self._sync()
-            if not self._installing:
+            if decided and not self._installing:
                 self.world.checker.settled(self)
             self._snapshot_if_due()
         except CRASHES:

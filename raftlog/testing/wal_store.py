@@ -61,6 +61,8 @@ class WalStore:
         self._job: Callable[[], None] = _nothing
         self._target = 0
         self._covered = 0
+        self._recycled_before = 0
+        """The active part when old parts were last looked at."""
         self._wal, _ = self._open_wal()
         self._log = SegmentLog.create(self.disk, FILES, meta, segment_bytes=SEGMENT_BYTES)
         self.disk.sync_directory("")
@@ -167,8 +169,9 @@ class WalStore:
 
     def _recycle(self) -> None:
         """Have the group's files take over what old parts hold, and reuse those."""
-        if self._in_flight:
+        if self._in_flight or self._wal.active_sequence == self._recycled_before:
             return
+        self._recycled_before = self._wal.active_sequence
         for part in self._wal.retirable()[:-1]:
             self._probes["log part recycled"] += 1
             if part.dirty:
