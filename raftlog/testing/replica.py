@@ -37,6 +37,8 @@ class Replica:
         self.incarnation = -1
         self.seen = Seen()
         self.machine = Machine()
+        self.lost = False
+        """Its directory was found damaged: it never starts again."""
         self.crash_in = 0
         """Crash points left until the process ends; 0: none is set."""
         self.process: VirtualProcess

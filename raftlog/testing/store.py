@@ -205,6 +205,13 @@ class Store(Protocol):
     def full(self) -> bool:
         """So little space is left that the host should take no more entries."""
 
+    def rot(self) -> None:
+        """Have a bit of some file changed while the process is down, at the next start."""
+
+    @property
+    def rotten(self) -> bool:
+        """A bit was changed: recovery may refuse the directory, and never takes it for good."""
+
     def repair(self) -> None:
         """Take back every failure that has not happened yet, and make space."""
 
@@ -265,6 +272,14 @@ class ModelStore:
     @property
     def full(self) -> bool:
         """A model has all the space there is."""
+        return False
+
+    def rot(self) -> None:
+        """Nothing to change."""
+
+    @property
+    def rotten(self) -> bool:
+        """A model has no bits."""
         return False
 
     def repair(self) -> None:
