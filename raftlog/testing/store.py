@@ -159,6 +159,14 @@ class Image:
             if entry.kind == EntryKind.CONFIG
         ]
 
+    def configuration_at(self, index: int) -> Configuration:
+        """The one in force at `index`, which is not below the snapshot."""
+        found = self.meta.configuration
+        for at, later in self.configurations():
+            if at <= index:
+                found = later
+        return found
+
     def _refuse(self, index: int) -> None:
         if index < self.meta.position.index:
             raise Compacted(f"{index} lies below the snapshot at {self.meta.position.index}")
