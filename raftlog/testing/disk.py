@@ -99,6 +99,8 @@ class VirtualFile:
     def pread(self, length: int, offset: int) -> bytes:
         """Read what the page cache holds."""
         self._check()
+        if self._inode.unreadable:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
         return bytes(self._inode.content[offset : offset + length])
 
     def sync(self) -> None:
@@ -170,6 +172,10 @@ class VirtualDisk:
         """Rot: change one durable bit under the file system's feet."""
         inode = self._inode(path)
         inode.content[position] ^= 1 << bit
+
+    def make_unreadable(self, path: str) -> None:
+        """A bad medium: every read of the file fails from now on, writes do not."""
+        self._inode(path).unreadable = True
 
     def crash(self) -> None:
         """Power loss and restart: decide the fate of everything unsynced, drop open files."""
