@@ -156,11 +156,14 @@ class Test7DeposedLeader:
         lost = world.propose("A", b"lost")
         world.elect("B", "C")
         world.heal()
+        world.now += world.timing.heartbeat_us
+        world.tick("B")
+        world.deliver("B", "A")
+        assert world["A"].role is Role.FOLLOWER
         world.advance(2 * world.timing.heartbeat_us)
         assert lost.term == 1
         assert world.payloads("A") == []
         assert world.terms("A") == [1, 2]
-        assert world["A"].role is Role.FOLLOWER
 
     def test_late_acks_do_not_commit_after_step_down(self) -> None:
         world = voters()

@@ -22,7 +22,7 @@ from raftlog.types import (
 )
 
 from .harness import MS, TIMING, World, follower, voters
-from .values import entry, rid
+from .values import rid
 
 ABC = (rid("A"), rid("B"), rid("C"))
 ABD = (rid("A"), rid("B"), rid("D"))
@@ -96,15 +96,6 @@ class Test13RollBack:
         world.heal()
         world.advance(2 * TIMING.heartbeat_us)
         assert world["A"].configuration == old
-
-    def test_and_stays_there_after_a_restart(self) -> None:
-        world = follower([1, 1], term=1)
-        world.inject("B", "A", AppendRequest(1, 2, 1, 0, (alone(3, 1),)))
-        assert world["A"].configuration == Configuration((rid("D"),))
-        world.inject("C", "A", AppendRequest(2, 2, 1, 0, (entry(3, 2, b"", 1),)))
-        world.crash("A")
-        world.restart("A")
-        assert world["A"].configuration.voters == ABC
 
 
 class Test13Snapshots:
@@ -183,6 +174,17 @@ class Test13JointState:
         world.heal("AB")
         world.advance(2 * TIMING.heartbeat_us)
         assert world["A"].commit > before
+
+    def test_old_voters_confirm_reads_too(self) -> None:
+        world = learning("DE")
+        world["A"].change(ADE)
+        world["A"].read(1)
+        world.hosts["A"].pump()
+        for name in "DE":
+            world.inject(name, "A", HeartbeatReply(1, 1, 1))
+        assert world.hosts["A"].reads == []
+        world.inject("B", "A", HeartbeatReply(1, 1, 1))
+        assert [read.context for read in world.hosts["A"].reads] == [1]
 
     def test_a_leader_that_hears_only_new_voters_steps_down(self) -> None:
         world = learning("DE")
@@ -270,19 +272,20 @@ class Test15WipedDisk:
         world["C"].campaign(world.now)
         assert world["C"].role is Role.FOLLOWER
 
-    def test_it_votes_again_once_it_was_made_a_member(self) -> None:
-        world = self.wiped()
-        world.heal()
-        world.advance(100 * MS)
-        world["A"].change(ABC[:2], ())
-        world.advance(100 * MS)
-        world["A"].change(ABC[:2], (self.NEW,))
-        world.advance(100 * MS)
-        world["A"].change((*ABC[:2], self.NEW))
-        world.advance(100 * MS)
-        assert world["A"].configuration == Configuration((*ABC[:2], self.NEW))
-        world.crash("A")
-        world.advance(4 * TIMING.election_max_us, "B", "C")
-        leaders = [name for name in "BC" if world[name].role is Role.LEADER]
-        assert len(leaders) == 1
-        assert b"acknowledged" in world.payloads(leaders[0])
+
+def test_a_wiped_node_votes_again_once_it_was_made_a_member() -> None:
+    world = Test15WipedDisk().wiped()
+    world.heal()
+    world.advance(100 * MS)
+    world["A"].change(ABC[:2], ())
+    world.advance(100 * MS)
+    world["A"].change(ABC[:2], (Test15WipedDisk.NEW,))
+    world.advance(100 * MS)
+    world["A"].change((*ABC[:2], Test15WipedDisk.NEW))
+    world.advance(100 * MS)
+    assert world["A"].configuration == Configuration((*ABC[:2], Test15WipedDisk.NEW))
+    world.crash("A")
+    world.advance(4 * TIMING.election_max_us, "B", "C")
+    leaders = [name for name in "BC" if world[name].role is Role.LEADER]
+    assert len(leaders) == 1
+    assert b"acknowledged" in world.payloads(leaders[0])

@@ -78,12 +78,12 @@ class Test6Votes:
         assert world["A"].role is Role.PRE_CANDIDATE
 
     def test_who_was_removed_disturbs_nobody(self) -> None:
-        """It does not know: its last configuration entry is the one before the last."""
+        """It does not know, and it was not told while A still tried: it was cut off."""
         world = voters()
         world.elect("A")
-        world.cut("AC")
+        world.isolate("C")
         world["A"].change((rid("A"), rid("B")))
-        world.settle()
+        world.advance(2 * TIMING.election_max_us, "A", "B")
         assert world["B"].configuration == Configuration((rid("A"), rid("B")))
         world.heal()
         world.advance(3 * TIMING.election_max_us)
@@ -214,7 +214,8 @@ class Test14Snapshots:
         world.inject("B", "A", AppendRequest(2, 1, 1, 0, old))
         meta = SnapshotMeta(LogPosition(3, 3, 1), world["A"].configuration)
         world.inject("C", "A", SnapshotChunk(3, meta, 0, b"all", True))
-        world.inject("C", "A", AppendRequest(3, 3, 3, 4, (entry(4, 3, b"n", 1),)))
+        again = (entry(2, 3), entry(3, 3, b"n"), entry(4, 3, b"n", 1))
+        world.inject("C", "A", AppendRequest(3, 1, 1, 4, again))
         world.inject("C", "A", VoteRequest(4, 9, 9, False, True))  # one more write behind it
         assert world["A"].last_index == 5
         host.sync(1)

@@ -72,7 +72,7 @@ class Test9FailedSync:
 
 
 class Test15MinorityLosesItsStorage:
-    """nats-server#7549, #7567, dragonboat#256: one bad disk of three loses what was acknowledged."""
+    """nats-server#7549, #7567, dragonboat#256: one bad disk of three, and an ack is gone."""
 
     def one_copy_left(self, seed: int = 1) -> tuple[Rig, Writer, Node, Node]:
         """The leader and `holder` have all; the third was down, and is back. The leader is not."""
@@ -113,7 +113,7 @@ class Test15MinorityLosesItsStorage:
         for name in holder.disk.listdir("wal"):
             if name.endswith(".wal"):
                 holder.disk.unlink(f"wal/{name}")
-        with pytest.raises(CorruptLog, match="write-ahead log|had been durable"):
+        with pytest.raises(CorruptLog, match="had been durable"):
             holder.start()
         holder.process = None
         leader.start()
@@ -135,14 +135,17 @@ class Test16SingleVoter:
 
     def test_what_it_acknowledged_survives_a_power_loss_at_once(self) -> None:
         for seed in range(6):
-            rig = Rig(seed, nodes=1)
-            writer = Writer(rig)
-            writer.write(1)
-            assert rig.reactor.run_until(lambda: bool(writer.acknowledged))
-            rig.nodes[0].crash()
-            rig.nodes[0].start()
-            rig.wait_leader()
-            assert rig.nodes[0].apps[1].payloads == writer.acknowledged
+            self.lose_power(seed)
+
+    def lose_power(self, seed: int) -> None:
+        rig = Rig(seed, nodes=1)
+        writer = Writer(rig)
+        writer.write(1)
+        assert rig.reactor.run_until(lambda: bool(writer.acknowledged))
+        rig.nodes[0].crash()
+        rig.nodes[0].start()
+        rig.wait_leader()
+        assert rig.nodes[0].apps[1].payloads == writer.acknowledged
 
 
 class Test17Quiesced:
