@@ -79,17 +79,15 @@ class VirtualFile:
         self._check()
         disk = self._disk
         disk.faults.check("write")
+        data = buffers[0] if len(buffers) == 1 else b"".join(buffers)
         if disk.capacity_bytes is None:
-            at = offset
-            for buffer in buffers:
-                self._inode.write(buffer, at)
-                at += len(buffer)
+            self._inode.write(data, offset)
         else:
-            self._write_within_capacity(b"".join(buffers), offset)
-        disk.written_bytes += sum(map(len, buffers))
+            self._write_within_capacity(data, offset)
+        disk.written_bytes += len(data)
         disk.count("write")
 
-    def _write_within_capacity(self, data: bytes, offset: int) -> None:
+    def _write_within_capacity(self, data: Buffer, offset: int) -> None:
         grown = max(0, offset + len(data) - len(self._inode.content))
         missing = grown - self._disk.free_bytes()
         if missing > 0:
