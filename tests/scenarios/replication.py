@@ -46,6 +46,7 @@ def cuts_what_is_committed(patch: MonkeyPatch) -> None:
 
     def above(replica: Any, request: Any) -> Any:
         replica.log.commit = min(replica.log.commit, request.prev_index)
+        replica.state.matched = 0
         return request.entries
 
     patch.setattr(following, "_above_commit", above)
