@@ -86,7 +86,14 @@ class SimBroker:
         mesh = self.mesh = SimMesh(
             world,
             process,
-            Hello(CLUSTER_ID, self.replica, self.starts, CONTROL),
+            Hello(
+                CLUSTER_ID,
+                self.replica,
+                self.starts,
+                CONTROL,
+                recovery=properties.recovery,
+                abandoned=properties.abandoned,
+            ),
             frozenset(voter.node_id for voter in properties.voters),
         )
         settings = load_settings(flags=self._settings)

@@ -70,10 +70,12 @@ class _Process:
         properties = self._properties
         hello = Hello(
             properties.cluster_id,
-            ReplicaId(properties.node_id, properties.directory_id),
+            properties.replica,
             reactor.random.getrandbits(63),
             CONTROL,
             voters=tuple([ReplicaId(v.node_id, v.directory_id) for v in properties.voters]),
+            recovery=properties.recovery,
+            abandoned=properties.abandoned,
         )
         mesh = Mesh(
             hello,
