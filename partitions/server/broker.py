@@ -169,7 +169,9 @@ class Broker:
             settings.integer("num.partitions"), settings.integer("default.replication.factor")
         )
         session_us = settings.integer("broker.session.timeout.ms") * 1000
-        wanted = ControllerSettings(properties.cluster_id, defaults, session_us)
+        wanted = ControllerSettings(
+            properties.cluster_id, defaults, session_us, properties.abandoned
+        )
         return Controller(self._reactor, self.rpc, voter, wanted)
 
     def _make_metadata(

@@ -23,7 +23,7 @@ def filled() -> VirtualDisk:
 
 def content(fs: FileSystem, at: str = "") -> dict[str, bytes]:
     """Everything below a directory."""
-    found = {}
+    found: dict[str, bytes] = {}
     for name in fs.listdir(at):
         path = f"{at}/{name}" if at else name
         try:
