@@ -32,9 +32,7 @@ def plan_follow(here: Directory, report: Report) -> Following:
     if mine.replica == theirs.replica:
         raise Misconfigured("the report is this directory's own")
     if not report.forced:
-        raise Misconfigured(
-            "the report says of nothing that it was forced: there is no one to follow"
-        )
+        raise Misconfigured("the report says that nothing was forced: there is nobody to follow")
     if mine.replica in theirs.abandoned:
         raise Misconfigured(
             f"node {theirs.node_id} left this directory for lost, and refuses it from now on: "
