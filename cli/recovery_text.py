@@ -44,8 +44,7 @@ def show(
         if not alone:
             click.echo(_WHAT_TO_DO)
         return
-    for copy, term in zip(plan.copies, plan.terms, strict=True):
-        _show_copy(copy, term, here.properties.replica, done=report is not None)
+    _show_copies(plan, here.properties.replica, done=report is not None)
     _show_left_out(here, plan)
     _show_split(here.properties.replica, plan)
     if report is None:
@@ -122,28 +121,32 @@ def _compared_line(each: Comparison) -> str:
     return f"\n{each.copy.name}: best is (term {term}, index {index}), on broker {nodes}; {what}."
 
 
+def _show_copies(plan: Forced, me: ReplicaId, *, done: bool) -> None:
+    """One paragraph per group, then what holds for all of them, once."""
+    click.echo()
+    for copy, term in zip(plan.copies, plan.terms, strict=True):
+        _show_copy(copy, term, me, done=done)
+    became = "became" if done else "would become"
+    click.echo(
+        "\nMAY BE LOST: whatever the other voters acknowledged beyond what is kept. How much that"
+    )
+    click.echo("  is, nothing here can tell; producers and operators were told that it was safe.")
+    click.echo(
+        "MAY COME TRUE: the last entries kept, of which nobody knows how many were committed. They"
+    )
+    click.echo(f"  {became} committed, also those whose producers were told that they failed.")
+
+
 def _show_copy(copy: Copy, term: int, me: ReplicaId, *, done: bool) -> None:
-    was, became = ("is", "became") if done else ("would be", "would become")
-    last, first = copy.last, copy.settled.index + 1
+    became, kept = ("became", "kept") if done else ("would become", "would be kept")
+    last = copy.last
     nodes = _nodes(voter for voter in voters_of(copy.configuration) if voter != me)
-    offsets = f", offsets below {last.offset}" if copy.topic is not None else ""
-    click.echo(f"\n{copy.name}: this copy {became} the only voter, by entry {last.index + 1} in")
-    click.echo(f"  term {term}; the former voters besides it: {nodes}.")
+    offsets = f" (offsets below {last.offset})" if copy.topic is not None else ""
+    click.echo(f"{copy.name}: this copy {became} the only voter, without {nodes}.")
     click.echo(
-        f"  Kept {was}: all that it holds, up to term {last.term}, index {last.index}{offsets}."
+        f"  All up to term {last.term}, index {last.index}{offsets} {kept}; then comes entry "
+        f"{last.index + 1} in term {term}."
     )
-    click.echo(
-        "  MAY BE LOST: whatever the others acknowledged beyond that and this copy never got."
-    )
-    click.echo("    How much that is, nothing here can tell.")
-    if last.index >= first:
-        click.echo(
-            f"  MAY COME TRUE: entries up to {last.index} of which nobody knows whether they"
-        )
-        click.echo(
-            f"    were committed ({first} at the earliest); they {became} committed, also the ones"
-        )
-        click.echo("    whose producers were told that they failed.")
     if not copy.votes(me):
         click.echo("  THIS COPY IS NO VOTER: no commit waited for it, it may lack much.")
 
@@ -185,9 +188,8 @@ def _show_split(me: ReplicaId, plan: Forced) -> None:
 
 def _show_next(data: Path, plan: Forced, report: str) -> None:
     properties = plan.properties
-    click.echo(
-        f"\nDone, durably. {data / LOG_NAME} tells what was forced; the report is {data / report}."
-    )
+    click.echo(f"\nDone, durably. {data / LOG_NAME} tells what was forced;")
+    click.echo(f"the report is {data / report}.")
     click.echo("Next:")
     click.echo("  1. On every other survivor, before it starts:")
     click.echo(f"       quorate cluster recover --config BROKER.toml --follow {report} \\")

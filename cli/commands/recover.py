@@ -18,15 +18,10 @@ from cli.exits import CommandFailed, ExitCode
 if TYPE_CHECKING:
     from cli.recovery import Choice
 
-EPILOG = """Examples, on a stopped broker:
+EPILOG = """Example: quorate cluster recover --config broker3.toml --metadata --partition orders:0
+--compare 4.json
 
-\b
-  quorate cluster recover --config broker3.toml              what is here
-  quorate cluster recover --config broker3.toml -o json >3.json
-  quorate cluster recover --config broker3.toml --metadata --partition orders:0 --compare 4.json
-  ... the same with --force-unclean-recovery, once the copy is chosen and read about
-
-docs/recovery.md is the runbook."""
+Add --force-unclean-recovery once the copy is chosen. docs/recovery.md is the runbook."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -223,9 +223,3 @@ def test_a_write_ahead_log_that_cannot_be_trusted_is_not_built_on(
     result = recover(quorate, data, "--metadata", FORCE)
     assert result.code == ExitCode.PRECONDITION
     assert "cannot be trusted" in result.err
-
-
-def test_help_has_an_example(quorate: Runner) -> None:
-    result = quorate("cluster", "recover", "--help")
-    assert result.code == ExitCode.OK
-    assert "quorate cluster recover --config broker3.toml" in result.out

@@ -155,6 +155,35 @@ def test_an_observer_goes_along_and_keeps_what_was_not_forced() -> None:
     assert after.properties.voters == plan.properties.voters
 
 
+def test_the_best_copies_are_on_two_brokers() -> None:
+    """A partition is forced on one, the rest on the other, and each follows the other."""
+    found = disks(5)
+    first, second = found[AHEAD], found[BEHIND]
+    before, other = look(first), look(second)
+    words = [copy for copy in before.copies if copy.group == WORDS[0]]
+    plan = recover.plan(
+        before.properties, words, [other.properties.replica], accept_worse=False, digits=DIGITS
+    )
+    force(first, plan)
+    follow(second, Report(plan.properties, before.copies, WORDS[:1]))
+    rest = [copy for copy in look(second).copies if copy.group != WORDS[0]]
+    compared = recover.compare(Report(*look(second)), [("step 2", Report(*before))], [0, WORDS[1]])
+    assert [each.majority for each in compared] == [False, False]
+    plan = recover.plan(
+        look(second).properties, rest, [before.properties.replica], accept_worse=True, digits=DIGITS
+    )
+    force(second, plan)
+    follow(first, Report(plan.properties, look(second).copies, (0, WORDS[1])))
+    mine, theirs = look(first), look(second)
+    assert mine.properties.recovery == theirs.properties.recovery != ""
+    assert mine.properties.voters == theirs.properties.voters
+    alone = [
+        {copy.group for copy in here.copies if copy.alone(here.properties.replica)}
+        for here in (mine, theirs)
+    ]
+    assert alone == [{WORDS[0]}, {0, WORDS[1]}]
+
+
 def test_whom_nobody_should_follow() -> None:
     found = disks(5)
     _, report = forced_on(found[AHEAD])
