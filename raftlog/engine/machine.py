@@ -152,7 +152,7 @@ class MachineReplica(Generic[R]):
     def offline(self, reason: str) -> None:
         """Out of service for good: proposals and reads say so from now on."""
         self.offline_reason = reason
-        self.on_leadership()
+        self.leadership(SoftState(Role.FOLLOWER, self.state.term, None, False))
 
     def read_snapshot(self, cursor: int, max_bytes: int) -> tuple[SnapshotMeta, bytes, bool]:
         """Part of the newest snapshot."""
