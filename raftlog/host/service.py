@@ -115,7 +115,7 @@ class Replicated(Generic[R]):
         outcome, result = answers[0]
         if outcome is not Outcome.DONE:
             raise OutcomeUnknown(
-                f"group {group.id}: leadership was lost before the command was known to be "
+                f"group {group.id}: this node stopped leading before the command was known to be "
                 "committed; it may still be applied"
             )
         return result  # type: ignore[return-value]  # None only if `apply` returned that
