@@ -116,7 +116,7 @@ def latency(options: dict[str, Any]) -> dict[str, Any]:
     producer, done = _producer({**options, "linger_ms": 0}), Deliveries()
     payload, took = os.urandom(options["size"]), []
     end, number = time.perf_counter() + options["seconds"], 0
-    while time.perf_counter() < end:
+    while time.perf_counter() < end and number < options.get("messages", sys.maxsize):
         expected = done.good + done.bad + 1
         begin = time.perf_counter()
         partition = number % options["partitions"]

@@ -1,6 +1,6 @@
 """The benchmark table: `python -m bench.run [part ...]`, or `make bench`.
 
-Parts: produce, latency, consume, idle. Each figure stands beside a reference from this run.
+Parts: produce, latency, consume, idle, groups. Each figure stands beside a reference from this run.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from bench.cluster import BenchCluster, running
 SECONDS = 5.0
 IDLE_S = 60.0
 SETTLE_S = 10.0
+GROUPS, GROUPS_A_TOPIC = 3000, 300
 
 
 def client(**options: Any) -> dict[str, Any]:
@@ -124,6 +125,31 @@ def bench_idle(cluster: BenchCluster) -> None:
     say("  300 partitions cost", cpu_seconds=more - base)
 
 
+def bench_groups(cluster: BenchCluster) -> None:
+    """3,000 sleeping groups of three replicas: what they cost, and how fast one wakes.
+
+    Each message of the second half goes to a partition that has slept since its election; beside
+    it stands the same with partitions that are awake.
+    """
+    for number in range(GROUPS // GROUPS_A_TOPIC):
+        cluster.create_topic(f"asleep-{number}", GROUPS_A_TOPIC)
+    time.sleep(SETTLE_S)
+    used = _idle(cluster, f"idle, {GROUPS} partitions")
+    say("  of one core, each broker", percent=100 * used / IDLE_S / len(cluster.pids))
+    for name, partitions in (("asleep-0", GROUPS_A_TOPIC), ("asleep-1", 1)):
+        result = client(
+            mode="latency",
+            bootstrap=cluster.bootstrap,
+            topic=name,
+            partitions=partitions,
+            size=100,
+            messages=GROUPS_A_TOPIC,
+            seconds=SECONDS,
+        )
+        state = "asleep" if partitions > 1 else "awake"
+        say(f"one message, {state}", p50_us=result["p50_us"], p99_us=result["p99_us"])
+
+
 def _idle(cluster: BenchCluster, name: str) -> float:
     before = sum(cluster.cpu_seconds())
     time.sleep(IDLE_S)
@@ -138,6 +164,7 @@ PARTS: dict[str, Callable[[BenchCluster], None]] = {
     "latency": bench_latency,
     "consume": bench_consume,
     "idle": bench_idle,
+    "groups": bench_groups,
 }
 
 

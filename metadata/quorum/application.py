@@ -29,6 +29,8 @@ class MetadataApplication(ImageHolder):
         self.log = log
         self._snapshot_bytes = snapshot_bytes
         self._unsaved_bytes = 0
+        self._pending: tuple[SnapshotMeta, bytes] | None = None
+        """A snapshot that the log has not been cut for yet."""
         self.on_offline: Callable[[str], None] = lambda reason: None
         """Hears that this copy cannot be trusted: without metadata a broker must end."""
         self.group: Group
@@ -54,16 +56,36 @@ class MetadataApplication(ImageHolder):
                 self._unsaved_bytes += len(entry.payload)
             applied = entries[-1].index
         self._wake()
-        unsaved = applied - self.log.snapshot().position.index
-        if unsaved >= SNAPSHOT_ENTRIES or self._unsaved_bytes >= self._snapshot_bytes:
+        if self._pending is not None and self._all_passed(self._pending[0]):
+            self._compact(*self._pending)
+        if self._snapshot_due(applied):
             self._take_snapshot()
 
+    def _snapshot_due(self, applied: int) -> bool:
+        saved = self.log.snapshot() if self._pending is None else self._pending[0]
+        unsaved = applied - saved.position.index
+        return unsaved >= SNAPSHOT_ENTRIES or self._unsaved_bytes >= self._snapshot_bytes
+
     def _take_snapshot(self) -> None:
+        """Save the state as of now; the log below goes when nobody is likely to need it.
+
+        That is when all followers that the leader hears have it, or when the next snapshot is
+        due: a follower that is a little behind gets entries, one that is away gets a snapshot.
+        """
+        if self._pending is not None:
+            self._compact(*self._pending)
         position = self.image.position
         meta = SnapshotMeta(position, self.group.node.configuration_at(position.index))
-        self.log.compact(meta, self.snapshot())
-        self.group.node.snapshot_taken(meta)
+        self._pending = (meta, self.snapshot())
         self._unsaved_bytes = 0
+
+    def _all_passed(self, meta: SnapshotMeta) -> bool:
+        return self.group.node.slowest_live_match >= meta.position.index
+
+    def _compact(self, meta: SnapshotMeta, data: bytes) -> None:
+        self._pending = None
+        self.log.compact(meta, data)
+        self.group.node.snapshot_taken(meta)
 
     def appended(self, entries: Sequence[Entry]) -> None:
         """Nothing here depends on uncommitted entries."""
@@ -90,6 +112,7 @@ class MetadataApplication(ImageHolder):
         delta = self._machine.install(data)
         self.log.install(meta, data)
         self._unsaved_bytes = 0
+        self._pending = None
         if delta:
             self._tell(delta)
         self._wake()

@@ -10,10 +10,11 @@ the first segment, once there is anything.
 Rules. A batch is one entry: cost is per batch. Nothing is durable before `sync_job` has run;
 until then the write-ahead log has it, and opening a log believes no more than its checkpoint.
 Bytes synced once are never overwritten, but for what a truncation voids, and the sidecar not
-even then. An OSError passes through: the process must end. Bytes that are wrong are CorruptLog
-with the file and the position: a batch is checked against its CRC, its place and its entry's
-term whenever it is read, for a follower or for a consumer, and opening a log changes no file
-before all that was durable is found to be there. The log start moves by committed trims only.
+even then. An OSError of a write or a sync passes through: the process must end. Bytes that are
+wrong, or cannot be read, are CorruptLog with the file and the position: a batch is checked against
+its CRC, its place and its entry's term whenever it is read, for a follower or for a consumer, and
+opening a log changes no file before all that was durable is found to be there. The log start moves
+by committed trims only.
 
 Start reading at `segmented.SegmentedLog` (what Raft needs), then `log.PartitionLog` (what
 consumers, retention and snapshots need), `sidecar` (the format) and `recovery` (what is

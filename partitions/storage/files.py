@@ -9,10 +9,36 @@ from __future__ import annotations
 
 from collections import OrderedDict, deque
 
+from raftlog.errors import CorruptLog
 from raftlog.seams import File, FileSystem
 
 OPEN_FILES_MAX = 8
 """Enough for one log; a cache that is shared should be given what the process may open."""
+
+
+class PartitionFile:
+    """A File whose bytes may have become unreadable: that ends one partition, not the broker.
+
+    A failed read says that the medium lost what was there, as a failed checksum does. Failed
+    writes and syncs stay OSErrors, and end the process.
+    """
+
+    __slots__ = ("_file", "_path", "close", "pwrite", "size", "sync", "truncate")
+
+    def __init__(self, file: File, path: str) -> None:
+        self._file = file
+        self._path = path
+        self.close, self.size = file.close, file.size
+        self.pwrite, self.sync, self.truncate = file.pwrite, file.sync, file.truncate
+
+    def pread(self, length: int, offset: int) -> bytes:
+        """As File says; CorruptLog instead of OSError."""
+        try:
+            return self._file.pread(length, offset)
+        except OSError as error:
+            raise CorruptLog(
+                f"{self._path}: {length} bytes at {offset} cannot be read: {error}"
+            ) from error
 
 
 class FileCache:
@@ -34,7 +60,7 @@ class FileCache:
             if self._released:
                 self._evict()
             return file
-        file = self.fs.open(path, create=create)
+        file = PartitionFile(self.fs.open(path, create=create), path)
         self._open[path] = file
         if len(self._open) > self._capacity:
             self._evict()

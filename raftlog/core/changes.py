@@ -10,6 +10,10 @@
 - A leader that is no longer a voter leads until its going is committed, without counting
   itself, and then hands over to the voter that has most of the log.
 - Whoever is left out is still told so, if it listens: it learns that it need not campaign.
+- A replica id stands for one log and one memory of votes, for ever. Whoever was removed and has
+  forgotten them (its group was dropped, its disk was wiped) comes back under another id only:
+  in the same term an ack of its former life would count for its empty log, and it could vote
+  again in a term in which it has voted.
 """
 
 from __future__ import annotations

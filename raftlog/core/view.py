@@ -164,6 +164,20 @@ class NodeView:
         return progress is not None and changes.caught_up(replica, progress)
 
     @property
+    def slowest_live_match(self) -> int:
+        """Leader: every follower that is heard has the log up to here; 0 for the others.
+
+        A host that cuts its log no further spares followers that are only a little behind a
+        whole snapshot; it need not wait for one that is away.
+        """
+        replica = self._replica
+        leader = replica.state
+        if type(leader) is not Leader:
+            return 0
+        live = [p.match for p in leader.peers.values() if not heartbeats.silent(replica, p)]
+        return min(live, default=replica.log.last_index)
+
+    @property
     def progress(self) -> Mapping[ReplicaId, Progress]:
         """Leader: what it knows of each other member; empty for the others. Read only."""
         leader = self._replica.state

@@ -105,7 +105,10 @@ class Checker:
             subject.seen.check_configuration = True
             self._truncates(subject, ready, visible)
         if ready.entries:
-            self._changes(subject, ready)
+            for entry in ready.entries:
+                if entry.kind == EntryKind.CONFIG:
+                    self._changes(subject, ready)
+                    break
             before = ready.entries[0].index - 1
             install = ready.snapshot
             if install is not None and install.done and install.meta.position.index == before:
@@ -148,18 +151,17 @@ class Checker:
                 f"n{subject.id.node}: {node.commit_offset} at commit {commit},"
                 f" which ends at {self.history.committed[commit].end}",
             )
-        if subject.store.reader.last() != visible.last():
+        end = visible.last()
+        if subject.store.reader.last() != end:
             raise Violation(
                 "the log is what was written to it",
-                f"n{subject.id.node}: {subject.store.reader.last()}, not {visible.last()}",
+                f"n{subject.id.node}: {subject.store.reader.last()}, not {end}",
             )
-        if node.next_offset != visible.last().offset:
+        if node.next_offset != end.offset:
             raise Violation(
                 "offsets are dense",
-                f"n{subject.id.node}: next offset {node.next_offset},"
-                f" the log ends at {visible.last().offset}",
+                f"n{subject.id.node}: next offset {node.next_offset}, the log ends at {end.offset}",
             )
-
         if subject.seen.check_configuration:
             self._obeys_its_log(subject)
 

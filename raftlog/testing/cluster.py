@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from random import Random
 
 from raftlog.core import members_of
+from raftlog.errors import CorruptLog
 from raftlog.testing.checker import Checker
 from raftlog.testing.history import Violation
 from raftlog.testing.nemesis import Nemesis
@@ -91,6 +92,12 @@ class SimCluster:
             replica.start(self.nemesis.latency(replica.id.node), drift)
         except CRASHES:
             self.crashed(replica)
+        except CorruptLog:
+            if not replica.store.rotten:
+                raise
+            replica.lost = True
+            self.checker.probes["damage found at the start"] += 1
+            self.stop(replica)
 
     def stop(self, replica: Replica) -> None:
         """Crash a replica."""
@@ -168,11 +175,12 @@ class SimCluster:
         )
 
     def _members(self) -> list[Replica]:
-        """Those that the leader's configuration names; empty without a leader."""
+        """Those of the leader's configuration that can be there; empty without a leader."""
         leader = self.leader()
         if leader is None:
             return []
-        return [self.replicas[member] for member in members_of(leader.node.configuration)]
+        members = [self.replicas[member] for member in members_of(leader.node.configuration)]
+        return [replica for replica in members if not replica.lost]
 
     def _state(self) -> str:
         """Who is where, for a cluster that got stuck."""

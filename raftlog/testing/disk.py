@@ -79,17 +79,15 @@ class VirtualFile:
         self._check()
         disk = self._disk
         disk.faults.check("write")
+        data = buffers[0] if len(buffers) == 1 else b"".join(buffers)
         if disk.capacity_bytes is None:
-            at = offset
-            for buffer in buffers:
-                self._inode.write(buffer, at)
-                at += len(buffer)
+            self._inode.write(data, offset)
         else:
-            self._write_within_capacity(b"".join(buffers), offset)
-        disk.written_bytes += sum(map(len, buffers))
+            self._write_within_capacity(data, offset)
+        disk.written_bytes += len(data)
         disk.count("write")
 
-    def _write_within_capacity(self, data: bytes, offset: int) -> None:
+    def _write_within_capacity(self, data: Buffer, offset: int) -> None:
         grown = max(0, offset + len(data) - len(self._inode.content))
         missing = grown - self._disk.free_bytes()
         if missing > 0:
@@ -101,6 +99,8 @@ class VirtualFile:
     def pread(self, length: int, offset: int) -> bytes:
         """Read what the page cache holds."""
         self._check()
+        if self._inode.unreadable:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
         return bytes(self._inode.content[offset : offset + length])
 
     def sync(self) -> None:
@@ -172,6 +172,10 @@ class VirtualDisk:
         """Rot: change one durable bit under the file system's feet."""
         inode = self._inode(path)
         inode.content[position] ^= 1 << bit
+
+    def make_unreadable(self, path: str) -> None:
+        """A bad medium: every read of the file fails from now on, writes do not."""
+        self._inode(path).unreadable = True
 
     def crash(self) -> None:
         """Power loss and restart: decide the fate of everything unsynced, drop open files."""

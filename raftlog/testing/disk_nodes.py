@@ -18,7 +18,15 @@ class Inode:
     dirty to the kernel, so that a later sync does not write them.
     """
 
-    __slots__ = ("at_risk", "content", "durable_size", "forgotten", "forgotten_size", "page_bytes")
+    __slots__ = (
+        "at_risk",
+        "content",
+        "durable_size",
+        "forgotten",
+        "forgotten_size",
+        "page_bytes",
+        "unreadable",
+    )
 
     def __init__(self, page_bytes: int) -> None:
         self.page_bytes = page_bytes
@@ -28,6 +36,7 @@ class Inode:
         self.forgotten: dict[int, bytes] = {}
         self.forgotten_size: int | None = None
         """The size whose sync failed; a later sync makes only another size durable."""
+        self.unreadable = False
 
     def write(self, data: Buffer, offset: int) -> None:
         """Change content; what was durable of the touched pages is put aside first."""

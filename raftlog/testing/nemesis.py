@@ -55,6 +55,7 @@ class Nemesis:
         self._over = False
         self._slow: dict[int, int] = {}
         self._operator = Operator(cluster, random)
+        self._rotting: Replica | None = None
         alone = cluster.options.nodes == 1
         self._faults: dict[str, Callable[[], None]] = {
             name: getattr(self, f"_{name}")
@@ -88,7 +89,7 @@ class Nemesis:
             replica.store.repair()
             if replica.alive:
                 replica.process.resume()
-            else:
+            elif not replica.lost:
                 cluster.restart(replica)
 
     # --------------------------------------------------------------------------------- timing
@@ -140,7 +141,7 @@ class Nemesis:
         """Have a crashed replica back after a while."""
 
         def again() -> None:
-            if not replica.alive:
+            if not replica.alive and not replica.lost:
                 if "power_cut" in self._faults and self._random.random() < 0.3:
                     replica.store.cut_power_in(self._random.randint(1, 12))
                 self._cluster.restart(replica)
@@ -162,6 +163,13 @@ class Nemesis:
         store = self._someone().store
         store.fill_disk(self._random)
         self._after(self._duration(4_000_000), store.empty_disk)
+
+    def _bit_rot(self) -> None:
+        """Once in a run: one intact majority has to be left."""
+        if self._rotting is None:
+            self._rotting = self._someone()
+            self._rotting.store.rot()
+            self._bring_down(self._rotting)
 
     def _partition(self) -> None:
         nodes = list(self._cluster.by_node)

@@ -36,6 +36,10 @@ DISK_FAULTS = ("power_cut", "disk_error")
 """Those that only a disk of many calls can have."""
 
 FULL_DISK = "disk_full"
+BIT_ROT = "bit_rot"
+"""Costs the run a replica for good: only where a majority is left, and nobody changes members."""
+
+ALL_FAULTS = (*FAULTS, *DISK_FAULTS, FULL_DISK, BIT_ROT)
 
 SECOND_US = 1_000_000
 
@@ -95,6 +99,9 @@ class Options:
         if size.random() < 0.1:
             nodes = size.choice((1, 2, 4))  # where quorums are strange
         drift_ppm = random.choice((0, 200, 50_000))
+        if disk == "wal" and "membership" not in chosen and nodes > 2:
+            if Random(f"rot/{seed}").random() < 0.4:
+                chosen.append(BIT_ROT)
         leases = size.random() < 0.3
         if leases:
             chosen += ["coup", "transfer"]  # nothing else puts a lease to the test
@@ -103,7 +110,7 @@ class Options:
             nodes=nodes,
             spares=2 if "membership" in chosen else 0,
             fault_phase_us=round(seconds * SECOND_US),
-            faults=tuple(fault for fault in (*FAULTS, *DISK_FAULTS, FULL_DISK) if fault in chosen),
+            faults=tuple(fault for fault in ALL_FAULTS if fault in chosen),
             fault_every_us=random.choice((150_000, 400_000, 1_000_000)),
             quality=_draw_quality(random),
             timing=Timing(

@@ -12,7 +12,7 @@ from dataclasses import asdict, fields, replace
 from typing import Any
 
 from raftlog.testing.network import LinkQuality
-from raftlog.testing.options import DISK_FAULTS, FAULTS, FULL_DISK, SECOND_US, Options
+from raftlog.testing.options import ALL_FAULTS, SECOND_US, Options
 
 _ELSEWHERE = ("seed", "fault_phase_us", "disk")
 """Arguments that there are anyway."""
@@ -57,7 +57,7 @@ def override(options: Options, given: argparse.Namespace) -> Options:
 
 def _checked(options: Options) -> Options:
     """Itself, or ValueError when nothing could run with it."""
-    known = (*FAULTS, *DISK_FAULTS, FULL_DISK)
+    known = ALL_FAULTS
     unknown = [fault for fault in options.faults if fault not in known]
     if unknown:
         raise ValueError(f"there is no fault {unknown[0]!r}; known are {', '.join(known)}")

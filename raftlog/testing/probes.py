@@ -35,7 +35,9 @@ EXPECTED = (
 """On any storage."""
 
 EXPECTED_ON_DISK = (
+    "a bit changed on disk",
     "cut below the checkpoint",
+    "damage found at the start",
     "ended for lack of space",
     "entries not taken: disk full",
     "log part recycled",

@@ -15,14 +15,15 @@ from raftlog.core.node import Node
 from raftlog.errors import NotLeader, Overloaded
 from raftlog.framing import PREFIX_BYTES
 from raftlog.messages import AppendRequest
-from raftlog.ready import Ready, SnapshotInstall, SnapshotWanted
+from raftlog.ready import Ready, SnapshotWanted
+from raftlog.testing.arriving import Arriving
 from raftlog.testing.checker import Seen
 from raftlog.testing.history import Violation
 from raftlog.testing.machine import Machine
 from raftlog.testing.reactor import VirtualProcess, VirtualTimer
 from raftlog.testing.store import Round, Store
 from raftlog.testing.world import CRASHES, GROUP, Outcome, Packet, SimulatedCrash, Waiting, World
-from raftlog.types import Configuration, EntryKind, LogPosition, ReplicaId, Role, SnapshotMeta
+from raftlog.types import EntryKind, LogPosition, ReplicaId, Role, SnapshotMeta
 
 MAX_READ_BYTES = 1 << 30
 
@@ -37,6 +38,8 @@ class Replica:
         self.incarnation = -1
         self.seen = Seen()
         self.machine = Machine()
+        self.lost = False
+        """Its directory was found damaged: it never starts again."""
         self.crash_in = 0
         """Crash points left until the process ends; 0: none is set."""
         self.process: VirtualProcess
@@ -67,7 +70,7 @@ class Replica:
         self._reads: dict[int, Outcome] = {}
         self._confirmed: list[tuple[int, int]] = []
         self._context = 0
-        self._incoming: tuple[SnapshotMeta | None, bytearray] = (None, bytearray())
+        self._arriving = Arriving(self.id.node, world.checker.probes)
         self._syncing = self._dirty = self._compacting = self._drain_due = False
         self._timer: VirtualTimer | None = None
         self._armed_us = 0
@@ -192,10 +195,12 @@ class Replica:
         self._drain_due = False
         try:
             node = self.node
+            decided = False
             while node.has_ready():
+                decided = True
                 self._carry_out(node.ready())
             self._sync()
-            if not self._installing:
+            if decided and not self._installing:
                 self.world.checker.settled(self)
             self._snapshot_if_due()
         except CRASHES:
@@ -230,7 +235,9 @@ class Replica:
             world.network.send(node, target.node, packet)
 
     def _store(self, ready: Ready) -> None:
-        install = None if ready.snapshot is None else self._receive_chunk(ready.snapshot)
+        install = None if ready.snapshot is None else self._arriving.take(ready.snapshot)
+        if install is not None and self.store.visible.last_index > self.store.durable.last_index:
+            self.world.checker.probes["snapshot over unsynced entries"] += 1
         if not ready.must_store:
             if ready.entries or ready.hard_state or ready.truncate_from or install:
                 raise Violation("must_store announces writes", f"n{self.id.node}: {ready}")
@@ -330,7 +337,7 @@ class Replica:
         if self._compacting or machine.applied <= visible.meta.position.index:
             return
         position = LogPosition(machine.applied, machine.term, machine.next_offset)
-        meta = SnapshotMeta(position, self._configuration_at(machine.applied))
+        meta = SnapshotMeta(position, visible.configuration_at(machine.applied))
         self._trace("snapshot", machine.applied)
         self.world.checker.probes["snapshot taken"] += 1
         self._point()
@@ -348,13 +355,6 @@ class Replica:
                 self.node.snapshot_taken(durable.meta)
                 visible.apply(Round(0, compact=(durable.meta, durable.data)))
 
-    def _configuration_at(self, index: int) -> Configuration:
-        configuration = self.store.visible.meta.configuration
-        for at, later in self.store.visible.configurations():
-            if at <= index:
-                configuration = later
-        return configuration
-
     def _answer_with_chunk(self, wanted: SnapshotWanted) -> None:
         """Read a piece of the newest snapshot, a little later, as a disk would."""
         self.process.call_at(self.process.now_us() + 50, lambda: self._chunk_read(wanted))
@@ -367,26 +367,6 @@ class Replica:
         self._trace("chunk", wanted.follower, meta.position.index, cursor, done)
         self.node.snapshot_chunk(wanted.follower, meta, cursor, piece, done)
         self._after_input()
-
-    def _receive_chunk(self, chunk: SnapshotInstall) -> tuple[SnapshotMeta, bytes] | None:
-        """Keep a chunk; the whole snapshot once it is complete."""
-        if chunk.cursor == 0:
-            if self._incoming[1]:
-                self.world.checker.probes["snapshot interrupted"] += 1
-            self._incoming = (chunk.meta, bytearray())
-        meta, data = self._incoming
-        if meta != chunk.meta or len(data) != chunk.cursor:
-            raise Violation(
-                "snapshot chunks come in order",
-                f"n{self.id.node} has {len(data)} bytes, is given {chunk.cursor} of {chunk.meta}",
-            )
-        data += chunk.data
-        if not chunk.done:
-            return None
-        self._incoming = (None, bytearray())
-        if self.store.visible.last_index > self.store.durable.last_index:
-            self.world.checker.probes["snapshot over unsynced entries"] += 1
-        return chunk.meta, bytes(data)
 
     @property
     def leads(self) -> bool:

@@ -159,6 +159,14 @@ class Image:
             if entry.kind == EntryKind.CONFIG
         ]
 
+    def configuration_at(self, index: int) -> Configuration:
+        """The one in force at `index`, which is not below the snapshot."""
+        found = self.meta.configuration
+        for at, later in self.configurations():
+            if at <= index:
+                found = later
+        return found
+
     def _refuse(self, index: int) -> None:
         if index < self.meta.position.index:
             raise Compacted(f"{index} lies below the snapshot at {self.meta.position.index}")
@@ -204,6 +212,13 @@ class Store(Protocol):
     @property
     def full(self) -> bool:
         """So little space is left that the host should take no more entries."""
+
+    def rot(self) -> None:
+        """Have a bit of some file changed while the process is down, at the next start."""
+
+    @property
+    def rotten(self) -> bool:
+        """A bit was changed: recovery may refuse the directory, and never takes it for good."""
 
     def repair(self) -> None:
         """Take back every failure that has not happened yet, and make space."""
@@ -265,6 +280,14 @@ class ModelStore:
     @property
     def full(self) -> bool:
         """A model has all the space there is."""
+        return False
+
+    def rot(self) -> None:
+        """Nothing to change."""
+
+    @property
+    def rotten(self) -> bool:
+        """A model has no bits."""
         return False
 
     def repair(self) -> None:

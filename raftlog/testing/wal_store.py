@@ -61,6 +61,9 @@ class WalStore:
         self._job: Callable[[], None] = _nothing
         self._target = 0
         self._covered = 0
+        self.rotten = self._rot_due = False
+        self._recycled_before = 0
+        """The active part when old parts were last looked at."""
         self._wal, _ = self._open_wal()
         self._log = SegmentLog.create(self.disk, FILES, meta, segment_bytes=SEGMENT_BYTES)
         self.disk.sync_directory("")
@@ -167,8 +170,9 @@ class WalStore:
 
     def _recycle(self) -> None:
         """Have the group's files take over what old parts hold, and reuse those."""
-        if self._in_flight:
+        if self._in_flight or self._wal.active_sequence == self._recycled_before:
             return
+        self._recycled_before = self._wal.active_sequence
         for part in self._wal.retirable()[:-1]:
             self._probes["log part recycled"] += 1
             if part.dirty:
@@ -190,7 +194,7 @@ class WalStore:
         """Power loss, or one time in three only the end of the process."""
         if self.disk.capacity_bytes is not None and not self.disk.free_bytes():
             self._probes["ended for lack of space"] += 1
-        if random.random() < 0.33:
+        if self._rot_due or random.random() < 0.33:
             self.disk.kill()
             self._probes["process killed, page cache kept"] += 1
         else:
@@ -221,8 +225,27 @@ class WalStore:
         disk = self.disk
         return disk.capacity_bytes is not None and disk.free_bytes() < KEPT_FREE_BYTES
 
+    def rot(self) -> None:
+        """Have a bit of some file changed while the process is down, at the next start.
+
+        The process ends without a loss of power: what only a torn write could have done, too,
+        is then known not to be one (see `raftlog.disk`).
+        """
+        self._rot_due = True
+
+    def _change_a_bit(self) -> None:
+        self._rot_due, self.rotten = False, True
+        files = [
+            f"{folder}/{name}" for folder in (WAL, FILES) for name in self.disk.listdir(folder)
+        ]
+        path = self._random.choice([path for path in files if self.disk.size(path)])
+        position = self._random.randrange(self.disk.size(path))
+        self.disk.flip_bit(path, position, self._random.randrange(8))
+        self._probes["a bit changed on disk"] += 1
+
     def repair(self) -> None:
         """Take back every failure that has not happened yet, and make space."""
+        self._rot_due = False
         self.empty_disk()
         self.disk.cut_at_call = None
         self.disk.faults.pending.clear()
@@ -234,6 +257,8 @@ class WalStore:
 
     def recover(self) -> Image:
         """Open everything again and compare what it holds with what it must hold."""
+        if self._rot_due:
+            self._change_a_bit()
         with _disk_errors_are_final():
             wal, recovered = self._open_wal()
             if recovered.cut:

@@ -143,6 +143,19 @@ def test_consumers_read_everything_from_the_next_leader(seed: int) -> None:
     cluster.run(everything(cluster, 2 * BATCHES))
 
 
+def test_what_cannot_be_read_is_one_partitions_affair() -> None:
+    """EIO from a segment: the medium is bad there, and nowhere else as far as is known."""
+    cluster, client = started(4)
+    leader = leader_of(cluster)
+    leader.disk.make_unreadable(segments(leader, 0)[1])
+    cluster.run(everything(cluster))
+    assert leader_of(cluster) is not leader
+    assert leader.running
+    assert leader.broker.engine.statistics().offline == 1
+    cluster.run(fill(client, first=BATCHES))
+    cluster.run(everything(cluster, 2 * BATCHES))
+
+
 def test_a_follower_that_is_behind_is_not_caught_up_from_bad_bytes() -> None:
     cluster, client = started(5)
     leader = leader_of(cluster)

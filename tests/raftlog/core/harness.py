@@ -67,9 +67,12 @@ class Facts:
 class Host:
     """One process: a node, the log its host sees, and what of it is durable."""
 
-    def __init__(self, world: World, name: str, disk: MemoryLog, hard: HardState) -> None:
+    def __init__(
+        self, world: World, name: str, disk: MemoryLog, hard: HardState, me: ReplicaId
+    ) -> None:
         self.world = world
         self.name = name
+        self.me = me
         self.disk = disk
         self.hard = hard
         self.slow = False
@@ -91,7 +94,7 @@ class Host:
         self.seen_commit = 0
         generator = random.Random(ord(self.name))
         self.node = Node(
-            GROUP, rid(self.name), self.log, self.hard, self.world.timing, generator, self.world.now
+            GROUP, self.me, self.log, self.hard, self.world.timing, generator, self.world.now
         )
 
     def _any(self) -> bool:
@@ -195,8 +198,10 @@ class World:
         configuration: Configuration | SnapshotMeta,
         entries: Iterable[Entry] = (),
         hard: HardState = NO_HARD_STATE,
+        me: ReplicaId | None = None,
     ) -> Host:
-        host = Host(self, name, MemoryLog(configuration, list(entries)), hard)
+        """Start a replica; `me`: another directory than the node's first one."""
+        host = Host(self, name, MemoryLog(configuration, list(entries)), hard, me or rid(name))
         self.hosts[name] = host
         return host
 
@@ -244,7 +249,8 @@ class World:
         host = self.hosts[target]
         if host.alive:
             self.delivered(source, target, message)
-            host.node.receive(self.now, rid(source), message)
+            sender = self.hosts[source].me if source in self.hosts else rid(source)
+            host.node.receive(self.now, sender, message)
             host.pump()
 
     def deliver(self, source: str, target: str, count: int = 1 << 30) -> int:
@@ -343,7 +349,7 @@ class World:
         """Take a snapshot at `index` and forget the log below it."""
         host = self.hosts[name]
         position = _position(host.log, index)
-        meta = SnapshotMeta(position, host.node.configuration)
+        meta = SnapshotMeta(position, host.node.configuration_at(index))
         for log in (host.log, host.disk):
             if log.last().index >= index:
                 log.compact(meta)

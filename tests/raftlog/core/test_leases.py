@@ -63,6 +63,19 @@ class TestLease:
         granted = [m for m in world.queue("B", "C") if isinstance(m, VoteReply) and m.granted]
         assert len(granted) == 1
 
+    def test_a_leader_that_was_paused_wakes_up_without_a_lease(self) -> None:
+        """Its last event is old, and so is what it takes for the present (tikv#964)."""
+        world = self.leased()
+        world.isolate("A")
+        world.advance(self.TIMING.election_max_us, "B", "C")
+        world["B"].campaign(world.now)
+        world.settle("B", "C")
+        world.propose("B", b"newer")
+        world.settle("B", "C")
+        assert world["B"].commit > world["A"].commit
+        assert world["A"].role is Role.LEADER
+        assert not self.answered(world, 2)
+
     def test_a_leader_that_hands_over_has_no_lease_any_more(self) -> None:
         world = self.leased()
         world["A"].transfer(rid("B"))

@@ -360,3 +360,15 @@ def test_statistics_and_views() -> None:
     assert world["A"].term_of(1) == 1
     assert world["B"].progress == {}
     world.inject("B", "A", HeartbeatReply(1, 0, 1))
+
+
+def test_the_slowest_follower_that_is_heard_counts_for_cutting_the_log() -> None:
+    world = leader()
+    world.isolate("C")
+    for _ in range(3):
+        world.propose("A", b"x")
+    world.settle()
+    assert world["A"].slowest_live_match == 1, "C has only just fallen behind"
+    world.advance(2 * TIMING.election_max_us)
+    assert world["A"].slowest_live_match == world["A"].last_index, "C is away"
+    assert world["B"].slowest_live_match == 0

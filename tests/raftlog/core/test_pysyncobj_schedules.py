@@ -5,6 +5,7 @@ They use what TCP gives: FIFO links, no duplicates, no reordering; links may be 
 
 from __future__ import annotations
 
+from raftlog.messages import AppendReply, AppendRequest, SnapshotChunk
 from raftlog.types import Role
 
 from .harness import voters
@@ -23,7 +24,10 @@ def test_isolated_leader_does_not_commit_while_a_snapshot_arrives() -> None:
     world.heal()
     world.advance(2 * world.timing.heartbeat_us)
     world.feed_snapshots("B")
-    world.deliver("B", "A", 1)  # the first chunk only
+    first = world.queue("B", "A")[0]
+    assert isinstance(first, SnapshotChunk)
+    assert not first.done
+    world.deliver("B", "A", 1)
     assert world["A"].role is Role.FOLLOWER
     assert world["A"].commit == 1, "nothing of the old leader's tail may be committed"
     for _ in range(8):
@@ -44,18 +48,26 @@ def test_acknowledged_suffix_survives_repeated_resends() -> None:
     for payload in payloads:
         world.propose("A", payload)
     world.drop("A", "B")  # lost with the connection
-    for _ in range(2):  # answers are slow: two rounds of questions are under way
+    for _ in range(2):  # answers are slow: B is asked twice before it is heard once
         world.advance(world.timing.heartbeat_us, "A", quiet=True)
         world.deliver("A", "B")
-    world.deliver("B", "A")
-    series = world.queue("A", "B")
-    for _ in range(4):
-        world.deliver("A", "B")
+    for _ in range(2):
+        world.deliver("B", "A", 1)
+        world.advance(world.timing.heartbeat_us, "A", quiet=True)
+    world.deliver("A", "B")
+    answers = [m for m in world.queue("B", "A") if isinstance(m, AppendReply)]
+    assert [answer.accepted for answer in answers] == [False, False]
+    resent: list[AppendRequest] = []
+    while world["A"].commit < 7:  # acknowledged by A and B
         world.deliver("B", "A")
-    assert world["A"].commit == 7, "acknowledged by A and B"
-    for message in series:  # and the whole series comes once more, only its beginning
-        world.inject("A", "B", message)
-        break
+        resent += [m for m in world.queue("A", "B") if isinstance(m, AppendRequest) and m.entries]
+        world.deliver("A", "B")
+    assert [len(message.entries) for message in resent] == [1] * 6, "one rejection was enough"
+    # The other engine resends for the second one, too, and dies after the first message of that.
+    late = next(m for m in resent if m.entries[0].index > world["B"].commit)
+    assert late.entries[0].index < 7
+    world.inject("A", "B", late)
+    assert world.terms("B") == [1] * 7
     world.crash("A")
     world.heal()
     world.elect("B", "C")
@@ -87,8 +99,10 @@ def test_acks_of_an_earlier_leadership_do_not_count() -> None:
     world.deliver("A", "D")
     world.deliver("D", "A")
     assert world.queue("B", "A")[: len(slow)] == slow
-    world.deliver("B", "A")
+    world.deliver("B", "A", important.index - 1)  # from 2 on: up to the entry's own index
     assert world["A"].commit < important.index, "two of five is no majority"
+    world.deliver("B", "A")
+    assert world["A"].commit < important.index
     world.crash("A")
     world.crash("D")
     world.heal()

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import pytest
 
-from raftlog.errors import PeerFault
+from raftlog.errors import NotLeader, PeerFault
 from raftlog.messages import (
     AppendReply,
     AppendRequest,
     Heartbeat,
     VoteReply,
 )
-from raftlog.types import Configuration, HardState, Role
+from raftlog.types import Configuration, EntryKind, HardState, Role
 
 from .harness import World, follower, said, voters
 from .values import chain, entry, rid
@@ -156,11 +156,14 @@ class Test7DeposedLeader:
         lost = world.propose("A", b"lost")
         world.elect("B", "C")
         world.heal()
+        world.now += world.timing.heartbeat_us
+        world.tick("B")
+        world.deliver("B", "A")
+        assert world["A"].role is Role.FOLLOWER
         world.advance(2 * world.timing.heartbeat_us)
         assert lost.term == 1
         assert world.payloads("A") == []
         assert world.terms("A") == [1, 2]
-        assert world["A"].role is Role.FOLLOWER
 
     def test_late_acks_do_not_commit_after_step_down(self) -> None:
         world = voters()
@@ -177,11 +180,19 @@ class Test7DeposedLeader:
         world.elect("A")
         world.hosts["A"].slow = True
         world.propose("A", b"x")
-        world.inject("B", "A", AppendReply(1, True, 1))
+        world.inject("B", "A", AppendReply(1, True, 2))
         world.inject("C", "A", AppendReply(5, False, 0))
         world.hosts["A"].sync()
         world.hosts["A"].pump()
-        assert world["A"].commit == 1
+        assert world["A"].commit == 1, "two of three have it, but the term is over"
+
+    def test_it_takes_nothing_more(self) -> None:
+        world = voters()
+        world.elect("A")
+        world.inject("C", "A", AppendReply(5, False, 0))
+        with pytest.raises(NotLeader):
+            world["A"].propose(EntryKind.DATA, 1, b"of term 5")
+        assert world.terms("A") == [1]
 
 
 class Test8LeaderLosesItsWrite:

@@ -7,6 +7,9 @@ Each test says where it was found. What concerns disks and several processes is 
 
 from __future__ import annotations
 
+import pytest
+
+from raftlog.errors import NotLeader
 from raftlog.messages import (
     AppendReply,
     AppendRequest,
@@ -75,12 +78,12 @@ class Test6Votes:
         assert world["A"].role is Role.PRE_CANDIDATE
 
     def test_who_was_removed_disturbs_nobody(self) -> None:
-        """It does not know: its last configuration entry is the one before the last."""
+        """It does not know, and it was not told while A still tried: it was cut off."""
         world = voters()
         world.elect("A")
-        world.cut("AC")
+        world.isolate("C")
         world["A"].change((rid("A"), rid("B")))
-        world.settle()
+        world.advance(2 * TIMING.election_max_us, "A", "B")
         assert world["B"].configuration == Configuration((rid("A"), rid("B")))
         world.heal()
         world.advance(3 * TIMING.election_max_us)
@@ -211,7 +214,8 @@ class Test14Snapshots:
         world.inject("B", "A", AppendRequest(2, 1, 1, 0, old))
         meta = SnapshotMeta(LogPosition(3, 3, 1), world["A"].configuration)
         world.inject("C", "A", SnapshotChunk(3, meta, 0, b"all", True))
-        world.inject("C", "A", AppendRequest(3, 3, 3, 4, (entry(4, 3, b"n", 1),)))
+        again = (entry(2, 3), entry(3, 3, b"n"), entry(4, 3, b"n", 1))
+        world.inject("C", "A", AppendRequest(3, 1, 1, 4, again))
         world.inject("C", "A", VoteRequest(4, 9, 9, False, True))  # one more write behind it
         assert world["A"].last_index == 5
         host.sync(1)
@@ -219,13 +223,6 @@ class Test14Snapshots:
         host.sync()
         host.pump()
         assert (world["A"].last_index, world["A"].stable, world["A"].commit) == (3, 3, 3)
-
-    def test_stale_configuration_does_not_survive_a_snapshot(self) -> None:
-        world = follower([1], term=1)
-        fresh = Configuration((rid("A"), rid("C"), rid("D")))
-        meta = SnapshotMeta(LogPosition(9, 2, 4), fresh)
-        world.inject("B", "A", SnapshotChunk(2, meta, 0, b"all", True))
-        assert world["A"].configuration == fresh
 
 
 class Test16SingleVoter:
@@ -247,3 +244,42 @@ class Test16SingleVoter:
         host.sync()
         host.pump()
         assert world["A"].commit == 2
+
+
+class Test17TransferUnderLoad:
+    """redpanda#2606: whoever is to take over never has everything while writes go on."""
+
+    def test_writes_wait_until_the_target_leads(self) -> None:
+        world = voters()
+        world.elect("A")
+        world.propose("A", b"before")
+        world["A"].transfer(rid("B"))
+        refused = 0
+        for number in range(20):
+            try:
+                world.propose("A", b"%d" % number)
+            except NotLeader:
+                refused += 1
+            world.deliver("A", "B")
+            world.deliver("B", "A")
+            if world["B"].term > 1:
+                break
+        world.settle()
+        assert world["B"].role is Role.LEADER
+        assert refused > 0
+        world.propose("B", b"after")
+        world.settle()
+        assert world.payloads("B") == [b"before", b"after"]
+
+    def test_a_target_that_does_not_answer_stops_writes_for_an_election_timeout_only(self) -> None:
+        world = voters()
+        world.elect("A")
+        world.isolate("B")
+        world.propose("A", b"x")
+        world["A"].transfer(rid("B"))
+        with pytest.raises(NotLeader, match="transferred"):
+            world.propose("A", b"refused")
+        world.advance(TIMING.election_max_us + 2 * TIMING.heartbeat_us)
+        world.propose("A", b"y")
+        world.settle()
+        assert (world["A"].role, world.payloads("A")) == (Role.LEADER, [b"x", b"y"])

@@ -63,7 +63,7 @@ class Recorder:
         below = self.log.snapshot().position.index
         if self.snapshot_every and index - below >= self.snapshot_every:
             position = LogPosition(index, self.log.term(index), self.log.end_offset(index))
-            meta = SnapshotMeta(position, self.group.node.configuration)
+            meta = SnapshotMeta(position, self.group.node.configuration_at(index))
             self.log.compact(meta, cbor2.dumps(self.payloads))
             self.group.node.snapshot_taken(meta)
 
