@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from raftlog.types import ReplicaId
+
 
 class RaftError(Exception):
     """Base of everything raftlog raises on purpose."""
@@ -9,6 +11,18 @@ class RaftError(Exception):
 
 class NotLeader(RaftError):
     """The caller asked a replica that does not lead (or does not lead *yet*: no-op uncommitted)."""
+
+    def __init__(self, text: str, leader: ReplicaId | None = None) -> None:
+        """`leader`: whom to ask, as far as known; this replica itself: it does not serve yet."""
+        super().__init__(text)
+        self.leader = leader
+
+
+class OutcomeUnknown(RaftError):
+    """Leadership was lost, or this node stopped, before the command was known to be committed.
+
+    The next leader may commit it or not: repeat it only if applying it twice does no harm.
+    """
 
 
 class Overloaded(RaftError):

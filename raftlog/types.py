@@ -29,6 +29,10 @@ class ReplicaId(NamedTuple):
     directory: bytes
     """16 random bytes, written once by `quorate storage format`."""
 
+    def __str__(self) -> str:
+        """For people, in errors and logs."""
+        return f"node {self.node} (directory {self.directory.hex()})"
+
 
 class Configuration(NamedTuple):
     """Who votes. It is joint while `outgoing` is not empty (Raft paper, section 6)."""

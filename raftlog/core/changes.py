@@ -39,7 +39,9 @@ def propose(
     """Append the first (or only) entry of the change to these members."""
     leader = replica.state
     if type(leader) is not Leader or not replica.confirmed:
-        raise NotLeader(f"group {replica.group}: only a confirmed leader changes the membership")
+        raise NotLeader(
+            f"group {replica.group}: only a confirmed leader changes the membership", replica.leader
+        )
     active = replica.membership.active
     _check_target(replica.group, voters, learners)
     if set(voters) == set(active.voters) and set(learners) == set(active.learners):

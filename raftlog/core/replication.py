@@ -49,10 +49,11 @@ def propose(replica: Replica, kind: EntryKind, span: int, payload: bytes) -> Ent
     """Append the application's entry; it leaves with the next Ready."""
     leader = replica.state
     if type(leader) is not Leader or not replica.confirmed:
-        raise NotLeader(_why_not(replica))
+        raise NotLeader(_why_not(replica), replica.leader)
     if leader.transfer is not None:
+        target = leader.transfer.target
         raise NotLeader(
-            f"group {replica.group}: leadership is being transferred to {leader.transfer.target}"
+            f"group {replica.group}: leadership is being transferred to {target}", replica.leader
         )
     log = replica.log
     limit = replica.timing.max_uncommitted_bytes

@@ -1,7 +1,8 @@
 """The parts a replica plays: what each one remembers, and every legal change between them.
 
-TRANSITIONS is the whole truth about role changes: what is not in it cannot happen, and
-`diagram` draws the documentation's picture from it (Raft paper, figure 4, plus pre-vote).
+TRANSITIONS is the whole truth about role changes (Raft paper, figure 4, plus pre-vote), and
+`diagram` draws the picture in docs/raft-roles.md from it. Every other pair of role and event is
+in IMPOSSIBLE, with what keeps it from happening.
 """
 
 from __future__ import annotations
@@ -47,12 +48,41 @@ TRANSITIONS: dict[tuple[Role, Event], Role] = {
     (Role.LEADER, Event.REMOVED): Role.FOLLOWER,
 }
 
+_ASKS_NOBODY = "it has asked for no votes: late answers to an earlier campaign are ignored"
+_NOT_LEADING = "only a leader asks itself whether a quorum answers"
+_FIRST_FOLLOWS = "who hands over leads: hearing it was LEADER_SEEN or HIGHER_TERM before"
+_STAYS = "only a leader steps down for this: the others learn of it, and campaign no more"
+
+IMPOSSIBLE: dict[tuple[Role, Event], str] = {
+    (Role.FOLLOWER, Event.PRE_VOTE_WON): _ASKS_NOBODY,
+    (Role.FOLLOWER, Event.VOTE_WON): _ASKS_NOBODY,
+    (Role.FOLLOWER, Event.VOTE_LOST): _ASKS_NOBODY,
+    (Role.FOLLOWER, Event.LEADER_SEEN): "it takes note of the leader and stays what it is",
+    (Role.FOLLOWER, Event.QUORUM_LOST): _NOT_LEADING,
+    (Role.FOLLOWER, Event.REMOVED): _STAYS,
+    (Role.PRE_CANDIDATE, Event.TIMEOUT_NOW): _FIRST_FOLLOWS,
+    (Role.PRE_CANDIDATE, Event.VOTE_WON): "it has asked for pre-votes only",
+    (Role.PRE_CANDIDATE, Event.QUORUM_LOST): _NOT_LEADING,
+    (Role.PRE_CANDIDATE, Event.REMOVED): _STAYS,
+    (Role.CANDIDATE, Event.PRE_VOTE_WON): "it counts votes: late answers to a pre-vote are ignored",
+    (Role.CANDIDATE, Event.TIMEOUT_NOW): _FIRST_FOLLOWS,
+    (Role.CANDIDATE, Event.QUORUM_LOST): _NOT_LEADING,
+    (Role.CANDIDATE, Event.REMOVED): _STAYS,
+    (Role.LEADER, Event.ELECTION_DUE): "a leader waits for no leader, and need not campaign",
+    (Role.LEADER, Event.PRE_VOTE_WON): _ASKS_NOBODY,
+    (Role.LEADER, Event.TIMEOUT_NOW): "nobody else leads its term: whoever says so is refused",
+    (Role.LEADER, Event.VOTE_WON): "it has won: the votes that follow are ignored",
+    (Role.LEADER, Event.VOTE_LOST): "it has won: the votes that follow are ignored",
+    (Role.LEADER, Event.LEADER_SEEN): "nobody else leads its term: whoever says so is refused",
+}
+
 
 def next_role(role: Role, event: Event) -> Role:
     """The role after `event`; AssertionError when the table does not allow it."""
     following = TRANSITIONS.get((role, event))
     if following is None:
-        raise AssertionError(f"{event.name} cannot happen to a {role.name}")
+        why = IMPOSSIBLE[role, event]
+        raise AssertionError(f"{event.name} cannot happen to a {role.name}: {why}")
     return following
 
 

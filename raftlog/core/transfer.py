@@ -19,7 +19,9 @@ def begin(replica: Replica, target: ReplicaId) -> None:
     """Start handing over to `target`; replaces a transfer in progress."""
     leader = replica.state
     if type(leader) is not Leader:
-        raise NotLeader(f"group {replica.group}: only the leader can transfer leadership")
+        raise NotLeader(
+            f"group {replica.group}: only the leader can transfer leadership", replica.leader
+        )
     if target == replica.me:
         leader.transfer = None
         return

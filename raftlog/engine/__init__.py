@@ -14,13 +14,27 @@ Rules:
 - A peer's message never creates a group; one for an unknown group is dropped and counted.
 
 Start reading at `engine.Engine.flush`, then `heartbeats` (coalesced heartbeats) and `parts`
-(how the WAL's parts are retired). An embedder implements `group.Application`.
+(how the WAL's parts are retired). An embedder implements `group.Application`, or gives
+`machine.MachineReplica` a state machine and calls `opening.open_machines`.
 """
 
 from __future__ import annotations
 
 from raftlog.engine.engine import Engine, EngineStatistics
-from raftlog.engine.group import Application, Group, Outcome
+from raftlog.engine.group import Application, Group, Outcome, SnapshotSink
+from raftlog.engine.machine import MachineReplica, StateMachine
+from raftlog.engine.opening import open_machines
 from raftlog.engine.transport import Transport
 
-__all__ = ["Application", "Engine", "EngineStatistics", "Group", "Outcome", "Transport"]
+__all__ = [
+    "Application",
+    "Engine",
+    "EngineStatistics",
+    "Group",
+    "MachineReplica",
+    "Outcome",
+    "SnapshotSink",
+    "StateMachine",
+    "Transport",
+    "open_machines",
+]

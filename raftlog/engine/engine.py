@@ -136,7 +136,7 @@ class Engine:
         else:
             self._schedule.forget(group)
             self.links.forget(group)
-            group.abandon_waiters()
+            group.abandon()
         self.request_flush()
 
     def take_offline(self, group: Group, reason: str) -> None:

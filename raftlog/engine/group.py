@@ -178,3 +178,10 @@ class Group:
         waiters, self.waiters = self.waiters, deque()
         for _, on_done in waiters:
             on_done(Outcome.UNKNOWN)
+
+    def abandon(self) -> None:
+        """The group does nothing more here: answer everything that waits with UNKNOWN."""
+        self.abandon_waiters()
+        reads, self.reads = self.reads, {}
+        for on_done in reads.values():
+            on_done(Outcome.UNKNOWN)

@@ -14,10 +14,9 @@ carried forward like any other group's.
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 
 from raftlog.disk.wal import Wal
-from raftlog.engine.group import Group, Outcome
+from raftlog.engine.group import Group
 from raftlog.engine.links import Links
 from raftlog.engine.schedule import Schedule
 from raftlog.errors import CorruptLog
@@ -76,7 +75,7 @@ class OfflineGroups:
         self.note(group.id, reason)
         self._keep(group)
         group.app.offline(reason)
-        self._reactor.call_soon(partial(_abandon, group))
+        self._reactor.call_soon(group.abandon)
 
     def note(self, group_id: int, reason: str) -> None:
         """Remember it, and tell the peers. Also for a group that could not be opened at all."""
@@ -114,10 +113,3 @@ class OfflineGroups:
 
 def _nothing() -> None:
     """Waited for, so that what is staged gets its round."""
-
-
-def _abandon(group: Group) -> None:
-    group.abandon_waiters()
-    reads, group.reads = group.reads, {}
-    for on_done in reads.values():
-        on_done(Outcome.UNKNOWN)

@@ -6,13 +6,23 @@ spawning; output is written inline at the end of a pass and only a full socket m
 wait; one long-lived thread does every fdatasync of the WAL, signalled through eventfd.
 
 Start with `reactor.TrioReactor`, then `stream.Stream` (a framed, buffered socket) and
-`mesh.Mesh` (two connections per pair of brokers).
+`mesh.Mesh` (two connections per pair of brokers). `service.RaftHost` puts them together for
+whoever embeds raftlog and has a state machine to replicate (docs/embedding-raftlog.md).
 """
 
 from __future__ import annotations
 
 from raftlog.host.mesh import Mesh, PeerAddress
 from raftlog.host.reactor import TrioReactor
+from raftlog.host.service import RaftHost, Replicated, format_quorum
 from raftlog.host.stream import Stream
 
-__all__ = ["Mesh", "PeerAddress", "Stream", "TrioReactor"]
+__all__ = [
+    "Mesh",
+    "PeerAddress",
+    "RaftHost",
+    "Replicated",
+    "Stream",
+    "TrioReactor",
+    "format_quorum",
+]

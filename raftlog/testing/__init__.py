@@ -27,7 +27,8 @@ Rules:
 Where to start reading: `reactor` (time), `replica` (the host loop, with a crash point between
 any two steps), `checker` (the invariants), `cluster` (how it fits together), `runner`. A data
 directory is a `store`: the model of one, or (`wal_store`) the real write-ahead log on a
-virtual disk, compared with the model after every crash. For failures: `shrink` (the two
+virtual disk, compared with the model after every crash. For whoever embeds raftlog: `service`,
+a whole replicated service of any state machines, in one thread. For failures: `shrink` (the two
 stages), `schedule` (the language), `recording`, `player`, `minimize`.
 """
 
@@ -37,9 +38,11 @@ from raftlog.testing.disk import PowerCut, VirtualDisk
 from raftlog.testing.memory import MemoryLog
 from raftlog.testing.network import LinkQuality, NetworkStatistics, VirtualNetwork
 from raftlog.testing.reactor import VirtualProcess, VirtualReactor, VirtualTimer
+from raftlog.testing.service import Asked, VirtualNode, VirtualService
 from raftlog.testing.streams import Stream, StreamNetwork, StreamReset
 
 __all__ = [
+    "Asked",
     "LinkQuality",
     "MemoryLog",
     "NetworkStatistics",
@@ -49,7 +52,9 @@ __all__ = [
     "StreamReset",
     "VirtualDisk",
     "VirtualNetwork",
+    "VirtualNode",
     "VirtualProcess",
     "VirtualReactor",
+    "VirtualService",
     "VirtualTimer",
 ]

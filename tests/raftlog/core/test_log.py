@@ -14,7 +14,6 @@ from raftlog.core.membership import (
     encode_configuration,
     members_of,
 )
-from raftlog.core.roles import TRANSITIONS, Event, diagram, next_role
 from raftlog.errors import Compacted
 from raftlog.testing.memory import MemoryLog
 from raftlog.types import (
@@ -23,7 +22,6 @@ from raftlog.types import (
     EntryKind,
     LogPosition,
     ReplicaId,
-    Role,
     SnapshotMeta,
 )
 
@@ -165,14 +163,3 @@ def test_membership_follows_the_log() -> None:
 def test_members_are_listed_once() -> None:
     a, b, c, d = (rid(name) for name in "ABCD")
     assert members_of(Configuration((a, b), (b, c), (d, a))) == (a, b, c, d)
-
-
-def test_the_role_table_is_complete_and_closed() -> None:
-    assert {role for role, _ in TRANSITIONS} == set(Role)
-    assert {event for _, event in TRANSITIONS} == set(Event)
-    assert [role for role, event in TRANSITIONS if TRANSITIONS[role, event] is Role.LEADER] == [
-        Role.CANDIDATE
-    ]
-    assert diagram().count("-->") == len(TRANSITIONS) + 1
-    with pytest.raises(AssertionError, match="VOTE_WON cannot happen to a FOLLOWER"):
-        next_role(Role.FOLLOWER, Event.VOTE_WON)
