@@ -124,7 +124,7 @@ class SegmentLog:
             raise CorruptLog(
                 f"{self._path}: its files end at entry {self._last.index}, but up to {trusted} "
                 "they had been durable; this replica must not vote: restore them, or format the "
-                "data directory anew (it then re-replicates under a new directory id)"
+                "data directory anew under a new id"
             )
         for first in firsts:
             if first not in usable:

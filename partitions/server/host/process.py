@@ -22,6 +22,7 @@ from partitions.server.host.listener import BACKLOG, Listener, Pump
 from partitions.server.host.stalls import Stalls
 from partitions.server.intake import RequestBudget
 from partitions.server.limits import SessionLimits
+from raftlog.disk.acquaintances import Acquaintances
 from raftlog.disk.fs import OsFileSystem
 from raftlog.disk.properties import DirectoryLock, Properties, read_properties
 from raftlog.engine.handshake import CONTROL, Hello
@@ -68,23 +69,7 @@ class _Process:
         peer_socket = _bind(settings.peer_listener, "peer.listener")
         reactor = TrioReactor()
         properties = self._properties
-        hello = Hello(
-            properties.cluster_id,
-            properties.replica,
-            reactor.random.getrandbits(63),
-            CONTROL,
-            voters=tuple([ReplicaId(v.node_id, v.directory_id) for v in properties.voters]),
-            recovery=properties.recovery,
-            abandoned=properties.abandoned,
-        )
-        mesh = Mesh(
-            hello,
-            peer_socket,
-            voters=frozenset(voter.node_id for voter in properties.voters),
-            max_frame_bytes=settings.integer("socket.request.max.bytes") + 1024 * 1024,
-            max_pending_bytes=PEER_PENDING_BYTES_MAX,
-            finish_pass=reactor.finish_pass,
-        )
+        mesh = self._make_mesh(reactor, peer_socket)
         broker = Broker(
             settings,
             properties,
@@ -122,6 +107,28 @@ class _Process:
             nursery.cancel_scope.cancel()
         broker.close()
         log.info("broker stopped", node=properties.node_id)
+
+    def _make_mesh(self, reactor: TrioReactor, peer_socket: socket.socket) -> Mesh:
+        settings, properties = self._settings, self._properties
+        hello = Hello(
+            properties.cluster_id,
+            properties.replica,
+            reactor.random.getrandbits(63),
+            CONTROL,
+            voters=tuple([ReplicaId(v.node_id, v.directory_id) for v in properties.voters]),
+            recovery=properties.recovery,
+            abandoned=properties.abandoned,
+            formatting=properties.formatting,
+        )
+        return Mesh(
+            hello,
+            peer_socket,
+            Acquaintances(self._fs),
+            voters=frozenset(voter.node_id for voter in properties.voters),
+            max_frame_bytes=settings.integer("socket.request.max.bytes") + 1024 * 1024,
+            max_pending_bytes=PEER_PENDING_BYTES_MAX,
+            finish_pass=reactor.finish_pass,
+        )
 
     def _addresses(
         self, sockets: dict[str, socket.socket], peer_socket: socket.socket
