@@ -11,7 +11,6 @@ from typing import NamedTuple
 import structlog
 
 from partitions.errors import ErrorCode, KafkaError
-from raftlog.seams import FileSystem
 
 log = structlog.get_logger()
 
@@ -48,16 +47,3 @@ def storage_error(topic: str, partition: int) -> KafkaError:
         ErrorCode.KAFKA_STORAGE_ERROR,
         f"the replica of {topic}-{partition} on this broker is offline; refresh the metadata",
     )
-
-
-def sync_files(fs: FileSystem, path: str) -> None:
-    """Make durable what is there (blocking): the write-ahead log will not keep its copy."""
-    if not fs.exists(path):
-        return
-    for name in fs.listdir(path):
-        file = fs.open(f"{path}/{name}")
-        try:
-            file.sync()
-        finally:
-            file.close()
-    fs.sync_directory(path)
