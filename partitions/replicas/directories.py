@@ -55,14 +55,18 @@ def remove_directory(fs: FileSystem, path: str) -> None:
         log.warning("cannot remove a partition's directory", path=path, reason=str(error))
 
 
-def remove_orphans(fs: FileSystem, known: Iterable[int]) -> None:
-    """Remove directories of groups whose creation or removal a crash interrupted.
+def partition_directories(fs: FileSystem) -> list[str]:
+    """Names of partitions' directories. Other names are somebody else's."""
+    if not fs.exists(PARTITIONS_DIRECTORY):
+        return []
+    names = fs.listdir(PARTITIONS_DIRECTORY)
+    return [name for name in names if name.partition("-")[0].isdigit()]
 
-    Names that no partition has are somebody else's, and stay.
-    """
+
+def remove_orphans(fs: FileSystem, known: Iterable[int]) -> None:
+    """Remove directories of groups whose creation or removal a crash interrupted."""
     groups = {str(group) for group in known}
-    for name in fs.listdir(PARTITIONS_DIRECTORY):
-        group = name.partition("-")[0]
-        if group.isdigit() and group not in groups:
+    for name in partition_directories(fs):
+        if name.partition("-")[0] not in groups:
             log.info("removing an orphaned partition directory", name=name)
             remove_directory(fs, f"{PARTITIONS_DIRECTORY}/{name}")

@@ -223,7 +223,12 @@ class ReplicaManager:
             return
         creation = Creation(topic.topic_id, topic.name, number, partition.replicas)
         config = self._config(image, topic.name)
-        self._engine.wal.stage_create(group, creation.encode())
+        wal = self._engine.wal
+        wal.stage_create(group, creation.encode())
+        if not wal.last_round:
+            # An observer's first, ever: directories of partitions tell a lost log from a new one.
+            wal.write_round()
+            wal.sync_job()()
         try:
             partition_log = self._create_log(creation.path(group), config, creation)
         except CorruptLog as error:
