@@ -152,7 +152,7 @@ class ReplicaManager:
 
     def _set_offline(self, replica: OfflineReplica) -> None:
         self.offline[replica.group] = replica
-        report(replica)
+        report(replica, self._settings.directory)
 
     def _open(
         self, group: int, creation: Creation, recovered: RecoveredGroup, image: MetadataImage

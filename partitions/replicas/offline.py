@@ -27,14 +27,14 @@ class OfflineReplica(NamedTuple):
     reason: str
 
 
-def report(replica: OfflineReplica) -> None:
-    """One line for the operator."""
+def report(replica: OfflineReplica, data_directory: str) -> None:
+    """One line for the operator; several brokers of a host may write to one terminal."""
     log.error(
         "partition offline on this broker",
         topic=replica.topic,
         partition=replica.partition,
         group=replica.group,
-        directory=replica.path,
+        directory=f"{data_directory}/{replica.path}",
         reason=replica.reason,
         action="The other replicas go on with one less. Check this machine's disk and memory; the "
         "files are kept for inspection, and this copy stays offline until it is replaced",

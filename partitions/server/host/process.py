@@ -90,7 +90,7 @@ class _Process:
             self._fs,
             reactor,
             mesh,
-            _die,
+            self._die,
         )
         mesh.events = broker
         mesh.set_peers({v.node_id: PeerAddress(v.host, v.port) for v in properties.voters})
@@ -111,7 +111,9 @@ class _Process:
                     for name, sock in sockets.items()
                 ]
                 listening.start_soon(_listen_when_ready, broker, mesh, listeners)
-                log.info("broker started", node=properties.node_id, **_ports(sockets, peer_socket))
+                ports = _ports(sockets, peer_socket)
+                directory = str(self._fs.root)
+                log.info("broker started", node=properties.node_id, directory=directory, **ports)
                 await _wait_for_signal()
                 log.info("draining", node=properties.node_id)
                 await _drain(broker)
@@ -133,6 +135,11 @@ class _Process:
         )
         peer = settings.peer_advertised_listener
         return Addresses(listeners, peer.host, peer.port or _port(peer_socket))
+
+    def _die(self, reason: str) -> NoReturn:
+        """The broker cannot go on safely: say why and end at once, without cleaning up."""
+        log.critical("broker stops", reason=reason, directory=str(self._fs.root))
+        os._exit(EXIT_BROKEN)
 
 
 def _tune_interpreter() -> None:
@@ -225,9 +232,3 @@ def _port(sock: socket.socket) -> int:
 
 def _ports(sockets: dict[str, socket.socket], peer: socket.socket) -> dict[str, int]:
     return {**{name.lower(): _port(sock) for name, sock in sockets.items()}, "peer": _port(peer)}
-
-
-def _die(reason: str) -> NoReturn:
-    """The broker cannot go on safely: say why and end at once, without cleaning up."""
-    log.critical("broker stops", reason=reason)
-    os._exit(EXIT_BROKEN)
