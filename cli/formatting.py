@@ -83,6 +83,8 @@ def describe_directory(data: Path) -> dict[str, Any]:
             for voter in found.voters
         ),
         "voters": [str(voter) for voter in found.voters],
+        "recovery": found.recovery or None,
+        "abandoned": [f"{node}:{directory.hex()}" for node, directory in found.abandoned],
     }
 
 

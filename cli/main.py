@@ -26,7 +26,9 @@ COMMANDS = {
     "topic": Entry("cli.commands.topic", "topic", "Create, list, describe and delete topics."),
     "produce": Entry("cli.commands.produce", "produce", "Send lines to a topic."),
     "consume": Entry("cli.commands.consume", "consume", "Print a topic's records."),
-    "cluster": Entry("cli.commands.cluster", "cluster", "Look at brokers and partitions."),
+    "cluster": Entry(
+        "cli.commands.cluster", "cluster", "Look at the cluster; recover it by force."
+    ),
     "broker": Entry("cli.commands.broker", "broker", "Run one broker."),
     "storage": Entry("cli.commands.storage", "storage", "Prepare a broker's data directory."),
 }

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from cli.commands.recover import recover
 from cli.context import Address, Target, output_option, target_options
 from cli.exits import CommandFailed, ExitCode
 from cli.output import emit_json, emit_record, emit_rows
@@ -16,7 +17,10 @@ SOME_PLACES = 20
 
 @click.group()
 def cluster() -> None:
-    """Look at brokers and partitions."""
+    """Look at brokers and partitions, and go on after a majority is lost for good."""
+
+
+cluster.add_command(recover)
 
 
 @cluster.command(

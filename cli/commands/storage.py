@@ -65,6 +65,13 @@ def random_id(output: str) -> None:
     help="A founding member of the metadata quorum: its peer listener and directory id. All of "
     "them on every broker, in the same order, also on brokers that are not among them.",
 )
+@click.option(
+    "--recovery",
+    default="",
+    metavar="ID",
+    help="For a cluster that went on by a forced recovery of its metadata: which one. `quorate "
+    "cluster recover` says so; without it the others refuse this broker.",
+)
 @click.option("--ignore-formatted", is_flag=True, help="Succeed when already formatted like this.")
 @output_option
 def format_(
@@ -74,6 +81,7 @@ def format_(
     cluster_id: str,
     directory_id: str | None,
     voter_texts: tuple[str, ...],
+    recovery: str,
     ignore_formatted: bool,
     output: str,
 ) -> None:
@@ -88,7 +96,8 @@ def format_(
         voters = voters or _configured(settings.static.get("controller.quorum.voters"))
     assert data is not None
     assert node_id is not None
-    wanted = Properties(cluster_id, node_id, own_directory(directory_id, node_id, voters), voters)
+    own = own_directory(directory_id, node_id, voters)
+    wanted = Properties(cluster_id, node_id, own, voters, recovery)
     format_directory(data, wanted, ignore_formatted=ignore_formatted)
     emit_record(output, describe_directory(data))
 

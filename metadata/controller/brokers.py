@@ -7,6 +7,7 @@ its epoch.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -25,6 +26,7 @@ from metadata.records import (
     FeatureRange,
     Listener,
 )
+from raftlog.types import ReplicaId
 
 _WILDCARDS = ("", "0.0.0.0", "::")
 
@@ -142,6 +144,16 @@ def fence_expired(
             sessions.touch(node, now_us)
             records.append(BrokerFenced(node, broker.epoch))
     return Decision(tuple(records), tuple([record.node for record in records]))
+
+
+def fence_lost(image: MetadataImage, lost: Collection[ReplicaId]) -> Decision[tuple[int, ...]]:
+    """Fence the brokers that are registered with directories that will never be back; their nodes.
+
+    Until their sessions expire, new partitions would be placed on them.
+    """
+    gone = [broker for broker in image.unfenced() if broker.replica in lost]
+    records = tuple([BrokerFenced(broker.node, broker.epoch) for broker in gone])
+    return Decision(records, tuple([broker.node for broker in gone]))
 
 
 def remove_broker(image: MetadataImage, node: int) -> Decision[int]:

@@ -6,15 +6,38 @@ from collections.abc import Callable, Sequence
 
 from metadata.quorum.image_holder import ImageHolder
 from raftlog.disk.segment_log import SegmentLog
+from raftlog.disk.wal import RecoveredGroup
 from raftlog.engine import Engine, Group
 from raftlog.engine.group import SnapshotSink
-from raftlog.types import Entry, HardState, SnapshotMeta
+from raftlog.seams import FileSystem
+from raftlog.types import (
+    ZERO_POSITION,
+    Configuration,
+    Entry,
+    HardState,
+    ReplicaId,
+    SnapshotMeta,
+)
+
+METADATA_DIRECTORY = "metadata"
 
 SNAPSHOT_ENTRIES = 5_000
 """Entries applied since the last snapshot that make a new one worth its write."""
 SNAPSHOT_BYTES = 20 * 1024 * 1024
 """The same in bytes of entries (metadata.log.max.record.bytes.between.snapshots)."""
 _READ_BYTES = 1024 * 1024
+
+
+def open_log(
+    fs: FileSystem, known: RecoveredGroup | None, voters: tuple[ReplicaId, ...]
+) -> SegmentLog:
+    """The metadata group's log at its checkpoint, before the replay; founded when there is none."""
+    if known is not None and (known.checkpoint is not None or known.trusted):
+        return SegmentLog.open(fs, METADATA_DIRECTORY, known.checkpoint, known.trusted)
+    if fs.exists(METADATA_DIRECTORY):
+        fs.rmtree(METADATA_DIRECTORY)
+    founding = SnapshotMeta(ZERO_POSITION, Configuration(voters))
+    return SegmentLog.create(fs, METADATA_DIRECTORY, founding)
 
 
 class MetadataApplication(ImageHolder):

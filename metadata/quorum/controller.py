@@ -56,6 +56,8 @@ class ControllerSettings(NamedTuple):
     cluster_id: str
     defaults: TopicDefaults
     session_timeout_us: int
+    lost: tuple[ReplicaId, ...] = ()
+    """Directories that a forced recovery left for lost."""
 
 
 class Controller:
@@ -115,6 +117,12 @@ class Controller:
                     image, self._settings.cluster_id, FEATURE_LEVEL
                 ),
                 lambda result: None,
+                _log_failure,
+            )
+        if self._settings.lost:
+            self._decide(
+                lambda image: decide.fence_lost(image, self._settings.lost),
+                lambda nodes: log.warning("lost brokers fenced", nodes=list(nodes)),
                 _log_failure,
             )
         self._expire()

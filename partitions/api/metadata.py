@@ -74,7 +74,7 @@ class _View:
         self._services = services
         self._context = context
         self._image: MetadataImage = services.image()
-        self._live = {broker.node: None for broker in self._image.unfenced()}
+        self._live = {broker.node: broker.replica for broker in self._image.unfenced()}
         self.brokers = broker_list(self._image, context.listener)
 
     def allowed(self, name: str) -> bool:
@@ -136,12 +136,13 @@ class _View:
         )
 
     def _offline(self, partition: Partition) -> set[int]:
-        """Replicas that are out of service, or on brokers that are down."""
+        """Replicas that are out of service, on brokers that are down, or lost with a directory
+        in whose place their broker has another one now."""
         is_offline, group = self._services.is_offline, partition.group
         return {
             replica.node
             for replica in partition.replicas
-            if replica.node not in self._live or is_offline(group, replica)
+            if self._live.get(replica.node) != replica or is_offline(group, replica)
         }
 
     def _leader(self, partition: Partition, offline: set[int]) -> tuple[ErrorCode, int, int]:

@@ -6,7 +6,10 @@ from typing import NamedTuple
 
 import cbor2
 
+from partitions.storage import FileCache, LogConfig, PartitionLog
+from raftlog.disk.wal import RecoveredGroup
 from raftlog.errors import CorruptLog
+from raftlog.seams import FileSystem
 from raftlog.types import ZERO_POSITION, Configuration, ReplicaId, SnapshotMeta
 
 PARTITIONS_DIRECTORY = "partitions"
@@ -46,3 +49,17 @@ class Creation(NamedTuple):
         """The partition's directory: unique by group, readable by topic and partition."""
         name = f"{group}-{self.topic[:_NAME_CHARACTERS]}-{self.partition}"
         return f"{PARTITIONS_DIRECTORY}/{name}"
+
+    def open_log(
+        self,
+        fs: FileSystem,
+        group: int,
+        known: RecoveredGroup | None,
+        config: LogConfig,
+        files: FileCache,
+    ) -> PartitionLog:
+        """The partition's log at its checkpoint, before the replay; a new one if it has none."""
+        path = self.path(group)
+        if known is None or (known.checkpoint is None and not known.trusted):
+            return PartitionLog.create(fs, path, config, self.snapshot(), files=files)
+        return PartitionLog.open(fs, path, config, known.checkpoint, known.trusted, files=files)

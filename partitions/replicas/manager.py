@@ -21,6 +21,7 @@ from partitions.replicas.offline import OfflineReplica, report
 from partitions.replicas.preferred import PreferredLeaders
 from partitions.replicas.replica import PartitionReplica
 from partitions.storage import FileCache, LogConfig, PartitionLog
+from raftlog.core import members_of
 from raftlog.disk.wal import RecoveredGroup
 from raftlog.engine import Engine, Group
 from raftlog.errors import CorruptLog
@@ -82,7 +83,15 @@ class ReplicaManager:
         return self._by_partition.get((topic_id, partition))
 
     def is_offline(self, group: int, replica: ReplicaId | None = None) -> bool:
-        """Is `replica`'s copy of a partition (None: this broker's) out of service?"""
+        """Is `replica`'s copy of a partition (None: this broker's) out of service?
+
+        A leader also knows who is no member: of the target assignment some may not be one yet, or
+        not any more (after a forced recovery).
+        """
+        led = self.replicas.get(group)
+        if replica is not None and led is not None and led.is_leader:
+            if replica not in members_of(led.group_handle.node.configuration):
+                return True
         return self._engine.links.is_offline(replica or self._me, group)
 
     @property
@@ -158,18 +167,7 @@ class ReplicaManager:
         self, group: int, creation: Creation, recovered: RecoveredGroup, image: MetadataImage
     ) -> PartitionReplica:
         config = self._config(image, creation.topic)
-        path = creation.path(group)
-        if recovered.checkpoint is None and not recovered.trusted:
-            partition_log = self._create_log(path, config, creation)
-        else:
-            partition_log = PartitionLog.open(
-                self._fs,
-                path,
-                self._log_config(config),
-                recovered.checkpoint,
-                recovered.trusted,
-                files=self._files,
-            )
+        partition_log = self._open_log(group, creation, recovered, config)
         return self._add(creation, partition_log, config)
 
     def start(
@@ -230,7 +228,7 @@ class ReplicaManager:
             wal.write_round()
             wal.sync_job()()
         try:
-            partition_log = self._create_log(creation.path(group), config, creation)
+            partition_log = self._open_log(group, creation, None, config)
         except CorruptLog as error:
             self._found_offline(group, creation, str(error))
             return
@@ -302,10 +300,10 @@ class ReplicaManager:
             producer_expiration_ms=self._settings.producer_expiration_ms,
         )
 
-    def _create_log(self, path: str, config: TopicConfig, creation: Creation) -> PartitionLog:
-        return PartitionLog.create(
-            self._fs, path, self._log_config(config), creation.snapshot(), files=self._files
-        )
+    def _open_log(
+        self, group: int, creation: Creation, known: RecoveredGroup | None, config: TopicConfig
+    ) -> PartitionLog:
+        return creation.open_log(self._fs, group, known, self._log_config(config), self._files)
 
     def _add(
         self, creation: Creation, partition_log: PartitionLog, config: TopicConfig

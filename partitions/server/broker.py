@@ -14,7 +14,7 @@ import structlog
 from metadata.configs import BrokerLayers, BrokerSettings
 from metadata.controller import TopicDefaults
 from metadata.image import ImageDelta, MetadataImage
-from metadata.quorum.application import MetadataApplication
+from metadata.quorum.application import METADATA_DIRECTORY, MetadataApplication, open_log
 from metadata.quorum.client import BrokerLife, ControllerClient, Registration
 from metadata.quorum.controller import Controller, ControllerSettings
 from metadata.quorum.fetch import MetadataSource
@@ -39,18 +39,14 @@ from raftlog.storage import GroupLog
 from raftlog.types import (
     METADATA_GROUP,
     NO_HARD_STATE,
-    ZERO_POSITION,
-    Configuration,
     Entry,
     ReplicaId,
     Role,
-    SnapshotMeta,
 )
 
 log = structlog.get_logger()
 
 WAL_DIRECTORY = "wal"
-METADATA_DIRECTORY = "metadata"
 DRAIN_POLL_US = 20_000
 READY_POLL_US = 10_000
 INLINE_SYNC_BELOW_US = 500
@@ -80,7 +76,7 @@ class Broker:
         fail: Callable[[str], None],
     ) -> None:
         """Recovers what is on the disk (blocking). `fail(reason)` ends the process."""
-        self.me = ReplicaId(properties.node_id, properties.directory_id)
+        self.me = properties.replica
         self._settings = settings
         self._reactor = reactor
         self._fail = fail
@@ -178,7 +174,9 @@ class Broker:
             settings.integer("num.partitions"), settings.integer("default.replication.factor")
         )
         session_us = settings.integer("broker.session.timeout.ms") * 1000
-        wanted = ControllerSettings(properties.cluster_id, defaults, session_us)
+        wanted = ControllerSettings(
+            properties.cluster_id, defaults, session_us, properties.abandoned
+        )
         return Controller(self._reactor, self.rpc, voter, wanted)
 
     def _make_metadata(
@@ -187,7 +185,8 @@ class Broker:
         """A voter's copy of the image, on its log, or an observer's, in memory."""
         if self.me in self._voters:
             between = self._settings.integer("metadata.log.max.record.bytes.between.snapshots")
-            return MetadataApplication(self._metadata_log(fs, recovered), between)
+            known = recovered.groups.get(METADATA_GROUP)
+            return MetadataApplication(open_log(fs, known, self._voters), between)
         if not self._voters:
             raise Misconfigured(
                 "meta.properties names no voters, so this broker can never find a cluster: "
@@ -196,19 +195,11 @@ class Broker:
         if METADATA_GROUP in recovered.groups:
             raise Misconfigured(
                 "this directory holds a voter's part of the metadata quorum, but meta.properties "
-                "does not name it as a voter: restore the file from a copy"
+                "does not name it as a voter: restore the file from a copy. If `quorate cluster "
+                "recover --follow` was interrupted here, repeat it"
             )
         is_up = self.engine.links.is_up
         return MetadataObserver(self._reactor, self.rpc, self._voters, is_up, self._fail)
-
-    def _metadata_log(self, fs: FileSystem, recovered: Recovered) -> SegmentLog:
-        known = recovered.groups.get(METADATA_GROUP)
-        if known is not None and (known.checkpoint is not None or known.trusted):
-            return SegmentLog.open(fs, METADATA_DIRECTORY, known.checkpoint, known.trusted)
-        if fs.exists(METADATA_DIRECTORY):
-            fs.rmtree(METADATA_DIRECTORY)
-        founding = SnapshotMeta(ZERO_POSITION, Configuration(self._voters))
-        return SegmentLog.create(fs, METADATA_DIRECTORY, founding)
 
     def _recover(self, recovered: Recovered) -> None:
         """Open every group at its checkpoint, replay the write-ahead log, then run them."""

@@ -53,7 +53,7 @@ class SimBroker:
         """Why the last incarnation ended itself."""
         self._world = world
         self._settings = {**SETTINGS, **(settings or {}), "node.id": str(node)}
-        self._connections = 0
+        self._connections = self._disks = 0
         self._led: dict[int, tuple[int, int]] = {}
 
     @property
@@ -61,11 +61,29 @@ class SimBroker:
         """Is there a process?"""
         return self.process is not None and self.process.alive
 
-    def format(self, voters: list[SimBroker]) -> None:
+    def format(self, voters: list[SimBroker], recovery: str = "") -> None:
         """Write `meta.properties`."""
-        founders = [Voter(b.node, b.replica.directory, host_of(b.node), PEER_PORT) for b in voters]
-        properties = Properties(CLUSTER_ID, self.node, self.replica.directory, tuple(founders))
+        founders = tuple(
+            [Voter(b.node, b.replica.directory, host_of(b.node), PEER_PORT) for b in voters]
+        )
+        properties = Properties(CLUSTER_ID, self.node, self.replica.directory, founders, recovery)
         write_properties(self.disk, properties)
+
+    def lose_disk(self) -> VirtualDisk:
+        """From now on another, empty disk, to be formatted. Returns the one that is lost."""
+        assert not self.running, f"broker {self.node} runs"
+        former = self.disk
+        self._disks += 1
+        name = f"{self._world.seed}/{self.node}/{self._disks}"
+        self.disk = VirtualDisk(Random(f"disk/{name}"))
+        self.replica = ReplicaId(self.node, Random(f"directory/{name}").randbytes(16))
+        return former
+
+    def find_disk(self, disk: VirtualDisk) -> None:
+        """Run on `disk`, formatted before, from the next start on."""
+        assert not self.running, f"broker {self.node} runs"
+        self.disk = disk
+        self.replica = read_properties(disk).replica
 
     def start(self) -> None:
         """A new process on the disk as it is."""
@@ -86,7 +104,14 @@ class SimBroker:
         mesh = self.mesh = SimMesh(
             world,
             process,
-            Hello(CLUSTER_ID, self.replica, self.starts, CONTROL),
+            Hello(
+                CLUSTER_ID,
+                self.replica,
+                self.starts,
+                CONTROL,
+                recovery=properties.recovery,
+                abandoned=properties.abandoned,
+            ),
             frozenset(voter.node_id for voter in properties.voters),
         )
         settings = load_settings(flags=self._settings)

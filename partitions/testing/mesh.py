@@ -14,6 +14,7 @@ from typing import Protocol
 from partitions.testing.world import PEER_PORT, World
 from raftlog.engine.dialling import dials
 from raftlog.engine.handshake import BULK, CONTROL, Hello, check_hello, decode_hello, encode_hello
+from raftlog.errors import PeerFault
 from raftlog.framing import PREFIX_BYTES, FrameSplitter
 from raftlog.testing.reactor import VirtualProcess
 from raftlog.testing.streams import Stream, StreamReset
@@ -73,6 +74,8 @@ class SimMesh:
         self._address = me.replica.node
         self._links: dict[int, _Link] = {}
         self._dialled: dict[int, None] = {}
+        self.refused: dict[int, str] = {}
+        """Why, per node whose hello was not that of a peer."""
         self.events: PeerEvents
         """To be set before `start`."""
 
@@ -122,7 +125,10 @@ class SimMesh:
 
     def _hello_back(self, stream: Stream[bytes], dial: _Dial, item: bytes) -> None:
         theirs = decode_hello(item[PREFIX_BYTES:])
-        check_hello(self._me._replace(lane=dial.lane), theirs, dial.node)
+        if not self._is_peer(self._me._replace(lane=dial.lane), theirs, dial.node):
+            stream.close()
+            self._again(dial)
+            return
         dial.backoff_us = BACKOFF_MIN_US
         self._established(theirs, stream, dial)
 
@@ -132,9 +138,21 @@ class SimMesh:
     def _hello_first(self, stream: Stream[bytes], item: bytes) -> None:
         theirs = decode_hello(item[PREFIX_BYTES:])
         mine = self._me._replace(lane=theirs.lane)
-        check_hello(mine, theirs, None)
+        fits = self._is_peer(mine, theirs, None)
         stream.send(encode_hello(mine))
-        self._established(theirs, stream, None)
+        if fits:
+            self._established(theirs, stream, None)
+        else:
+            stream.close()
+
+    def _is_peer(self, mine: Hello, theirs: Hello, dialled_node: int | None) -> bool:
+        try:
+            check_hello(mine, theirs, dialled_node)
+        except PeerFault as error:
+            self.refused[theirs.replica.node] = str(error)
+            self._world.note(self._address, "peer-refused", theirs.replica.node)
+            return False
+        return True
 
     # --- established lanes
 

@@ -50,6 +50,7 @@ from raftlog.disk.properties import (
     Properties,
     Voter,
     read_properties,
+    replace_properties,
     verify_properties,
     write_properties,
 )
@@ -68,6 +69,7 @@ __all__ = [
     "Wal",
     "WalStatistics",
     "read_properties",
+    "replace_properties",
     "verify_properties",
     "write_properties",
 ]

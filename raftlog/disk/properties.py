@@ -8,28 +8,47 @@ The file is text, one `key=value` per line, '#' begins a comment, in any order:
     directory.id=<32 hexadecimal digits>
     voters=<node>@<host>:<port>:<directory id>,...     of the first metadata quorum, may be empty
 
-It is written once, by formatting; a directory's id is never given to another directory. A
-start with a file that is missing, of another version or of another node is Misconfigured.
+and, in format.version=2 only, which former releases refuse because they would not heed it:
+
+    recovery=<number>.<16 hexadecimal digits>          may be empty; see below
+    abandoned=<node>:<directory id>,...                may be empty
+
+It is written by formatting, and once more by a forced recovery (`quorate cluster recover`); a
+directory's id is never given to another directory. A start with a file that is missing, of
+another version or of another node is Misconfigured.
+
+A recovery id tells a cluster whose metadata quorum was recovered by force from the one that it
+had been: the two share a cluster id and a past, and must not talk. The digits are drawn, so that
+two copies that were both forced are not taken for one cluster. The abandoned replicas are those
+that a recovery here left for lost: what they hold may contradict what went on without them.
 """
 
 from __future__ import annotations
 
 import fcntl
 import os
+import re
 from pathlib import Path
 from types import TracebackType
 from typing import Final, NamedTuple
 
 from raftlog.errors import Misconfigured
 from raftlog.seams import FileSystem
+from raftlog.types import ReplicaId
 
 FILE_NAME: Final = "meta.properties"
 LOCK_NAME: Final = ".lock"
 FORMAT_VERSION: Final = 1
+RECOVERED_VERSION: Final = 2
+"""Of a directory with a recovery id or abandoned replicas."""
 DIRECTORY_ID_BYTES: Final = 16
 FILE_BYTES_MAX: Final = 256 * 1024
 NODE_ID_MAX: Final = 2**31 - 1
+ABANDONED_MAX: Final = 128
+"""They travel in every hello between peers, which is bounded."""
 _KEYS: Final = ("format.version", "cluster.id", "node.id", "directory.id", "voters")
+_RECOVERY_KEYS: Final = ("recovery", "abandoned")
+_RECOVERY: Final = re.compile(r"([1-9][0-9]{0,8})\.[0-9a-f]{16}")
 
 
 class Voter(NamedTuple):
@@ -54,27 +73,49 @@ class Properties(NamedTuple):
     directory_id: bytes
     """16 bytes."""
     voters: tuple[Voter, ...] = ()
-    format_version: int = FORMAT_VERSION
+    recovery: str = ""
+    """Of the metadata quorum; "" as long as it was never forced."""
+    abandoned: tuple[ReplicaId, ...] = ()
+    """Replicas that must never be heard again; rising."""
+
+    @property
+    def format_version(self) -> int:
+        """The lowest version that can say all this."""
+        return RECOVERED_VERSION if self.recovery or self.abandoned else FORMAT_VERSION
+
+    @property
+    def replica(self) -> ReplicaId:
+        """This directory's copies."""
+        return ReplicaId(self.node_id, self.directory_id)
+
+
+def next_recovery(present: str, digits: bytes) -> str:
+    """The recovery id that follows `present`; `digits` are 8 random bytes."""
+    found = _RECOVERY.fullmatch(present)
+    return f"{1 + (int(found[1]) if found else 0)}.{digits.hex()}"
 
 
 def encode_properties(properties: Properties) -> bytes:
     """The file's text; ValueError when a value cannot be written."""
     _check(properties)
-    voters = ",".join(map(str, properties.voters))
-    values = (
-        str(properties.format_version),
-        properties.cluster_id,
-        str(properties.node_id),
-        properties.directory_id.hex(),
-        voters,
-    )
-    lines = [f"{key}={value}\n" for key, value in zip(_KEYS, values, strict=True)]
+    values = {
+        "format.version": str(properties.format_version),
+        "cluster.id": properties.cluster_id,
+        "node.id": str(properties.node_id),
+        "directory.id": properties.directory_id.hex(),
+        "voters": ",".join(map(str, properties.voters)),
+    }
+    if properties.format_version >= RECOVERED_VERSION:
+        values["recovery"] = properties.recovery
+        abandoned = [f"{node}:{directory.hex()}" for node, directory in properties.abandoned]
+        values["abandoned"] = ",".join(abandoned)
+    lines = [f"{key}={value}\n" for key, value in values.items()]
     return "".join(["# Written by `quorate storage format`. Do not edit.\n", *lines]).encode()
 
 
 def _check(properties: Properties) -> None:
-    members = [(properties.node_id, properties.directory_id)]
-    members += [(voter.node_id, voter.directory_id) for voter in properties.voters]
+    members = [properties.replica, *properties.abandoned]
+    members += [ReplicaId(voter.node_id, voter.directory_id) for voter in properties.voters]
     for node_id, directory_id in members:
         if not 0 <= node_id <= NODE_ID_MAX:
             raise ValueError(f"node id {node_id} is not within 0..{NODE_ID_MAX}")
@@ -89,6 +130,16 @@ def _check(properties: Properties) -> None:
         raise ValueError("a node is listed twice among the voters")
     if any(character in properties.cluster_id for character in "#= "):
         raise ValueError("the cluster id must not contain '#', '=' or spaces")
+    _check_recovery(properties)
+
+
+def _check_recovery(properties: Properties) -> None:
+    if properties.recovery and not _RECOVERY.fullmatch(properties.recovery):
+        raise ValueError(f"recovery {properties.recovery!r} is not number.digits")
+    if len(properties.abandoned) > ABANDONED_MAX:
+        raise ValueError(f"at most {ABANDONED_MAX} replicas can be abandoned")
+    if properties.replica in properties.abandoned:
+        raise ValueError("a directory cannot be abandoned by itself")
 
 
 def _bracketed(host: str) -> str:
@@ -98,18 +149,14 @@ def _bracketed(host: str) -> str:
 def decode_properties(data: bytes, where: str = FILE_NAME) -> Properties:
     """Parse the file's text; Misconfigured, naming the line or key, when it is not right."""
     values = _parse_lines(data, where)
-    version = values["format.version"]
-    if version != str(FORMAT_VERSION):
-        raise Misconfigured(
-            f"{where}: format.version is {version!r}, this release reads {FORMAT_VERSION}: "
-            "start the release that wrote the directory, or format a new one"
-        )
     try:
         properties = Properties(
             values["cluster.id"],
             int(values["node.id"]),
             bytes.fromhex(values["directory.id"]),
             tuple(_parse_voter(text) for text in values["voters"].split(",") if text),
+            values.get("recovery", ""),
+            tuple(_parse_replica(t) for t in values.get("abandoned", "").split(",") if t),
         )
         _check(properties)
     except ValueError as error:
@@ -128,13 +175,33 @@ def _parse_lines(data: bytes, where: str) -> dict[str, str]:
         if not text or text.startswith("#"):
             continue
         key, equals, value = text.partition("=")
-        if not equals or key in values or key not in _KEYS:
+        if not equals or key in values or key not in (*_KEYS, *_RECOVERY_KEYS):
             raise Misconfigured(f"{where}, line {number}: {text!r} is unknown or given twice")
         values[key] = value
-    for key in _KEYS:
+    for key in _keys_of(values.get("format.version"), where):
         if key not in values:
             raise Misconfigured(f"{where}: {key} is missing; restore the file from a copy")
     return values
+
+
+def _keys_of(version: str | None, where: str) -> tuple[str, ...]:
+    """What a file of this version must hold; Misconfigured for one that cannot be read."""
+    if version == str(RECOVERED_VERSION):
+        return (*_KEYS, *_RECOVERY_KEYS)
+    if version in (str(FORMAT_VERSION), None):
+        return _KEYS
+    raise Misconfigured(
+        f"{where}: format.version is {version!r}, this release reads {FORMAT_VERSION} and "
+        f"{RECOVERED_VERSION}: start the release that wrote the directory, or format a new one"
+    )
+
+
+def _parse_replica(text: str) -> ReplicaId:
+    node, _, directory = text.partition(":")
+    try:
+        return ReplicaId(int(node), bytes.fromhex(directory))
+    except ValueError:
+        raise ValueError(f"abandoned replica {text!r} is not node:directory") from None
 
 
 def _parse_voter(text: str) -> Voter:
@@ -156,6 +223,20 @@ def write_properties(fs: FileSystem, properties: Properties) -> None:
             f"the directory is formatted already ({FILE_NAME} exists): its id cannot be changed. "
             "Remove the directory to give up its data, and format it anew"
         )
+    _write(fs, properties)
+
+
+def replace_properties(fs: FileSystem, properties: Properties) -> None:
+    """Write the file of a formatted directory anew, atomically and durably, for a recovery.
+
+    ValueError when it would become another directory, or one of another node or cluster.
+    """
+    if read_properties(fs)[:3] != properties[:3]:
+        raise ValueError("a directory keeps its cluster, node and id for ever")
+    _write(fs, properties)
+
+
+def _write(fs: FileSystem, properties: Properties) -> None:
     data = encode_properties(properties)
     temporary = f"{FILE_NAME}.new"
     file = fs.open(temporary, create=True)

@@ -2,7 +2,8 @@
 
 A frame of u32 length and a CBOR map, at most 4 KiB. Either side closes the connection when
 the cluster differs, when there is no common protocol version, or when the node is not the
-one that was dialled.
+one that was dialled. Or when a forced recovery lies between the two (`OtherSide`): one has gone on
+without what the other still holds, and would be overruled by it.
 """
 
 from __future__ import annotations
@@ -25,10 +26,15 @@ CONTROL, BULK = 0, 1
 
 _LENGTH = Struct(">I")
 _VOTER = Struct(">i16s")
+RECOVERY_CHARACTERS_MAX = 64
 _ITEMS_MAX = 64
 """A later release may add fields to the map; this one looks at those it knows."""
 _DEPTH_MAX = 4
 _NODE_MAX = 2**31 - 1
+
+
+class OtherSide(PeerFault):
+    """The two are of one cluster, but of different sides of a forced recovery."""
 
 
 class Hello(NamedTuple):
@@ -43,6 +49,10 @@ class Hello(NamedTuple):
     versions: tuple[int, int] = (PROTOCOL_MIN, PROTOCOL_MAX)
     voters: tuple[ReplicaId, ...] = ()
     """The first quorum, as its directory was formatted; empty: it does not say."""
+    recovery: str = ""
+    """Which forced recovery of the metadata quorum it belongs to; "": there was none."""
+    abandoned: tuple[ReplicaId, ...] = ()
+    """Replicas that a forced recovery of its directory left for lost."""
 
 
 def encode_hello(hello: Hello) -> bytes:
@@ -57,10 +67,20 @@ def encode_hello(hello: Hello) -> bytes:
             "features": hello.features,
             "versions": list(hello.versions),
             # one value, because their number is bounded
-            "voters": b"".join([_VOTER.pack(*voter) for voter in hello.voters]),
+            "voters": _pack(hello.voters),
+            "recovery": hello.recovery,
+            "abandoned": _pack(hello.abandoned),
         }
     )
     return _LENGTH.pack(len(body)) + body
+
+
+def _pack(replicas: tuple[ReplicaId, ...]) -> bytes:
+    return b"".join([_VOTER.pack(*replica) for replica in replicas])
+
+
+def _unpack(packed: bytes) -> tuple[ReplicaId, ...]:
+    return tuple([ReplicaId(*replica) for replica in _VOTER.iter_unpack(packed)])
 
 
 def hello_bytes(prefix: bytes | memoryview) -> int:
@@ -88,6 +108,7 @@ def _hello(fields: dict[str, Any]) -> Hello:
     low, high = fields["versions"]
     node, directory = fields["node"], fields["directory"]
     voters = fields.get("voters", b"")  # former releases did not tell
+    recovery, abandoned = fields.get("recovery", ""), fields.get("abandoned", b"")
     typed: list[tuple[object, type]] = [
         (fields["cluster"], str),
         (node, int),
@@ -98,11 +119,15 @@ def _hello(fields: dict[str, Any]) -> Hello:
         (low, int),
         (high, int),
         (voters, bytes),
+        (recovery, str),
+        (abandoned, bytes),
     ]
     if (
         any(type(value) is not wanted for value, wanted in typed)
         or len(directory) != 16
         or len(voters) % _VOTER.size
+        or len(abandoned) % _VOTER.size
+        or len(recovery) > RECOVERY_CHARACTERS_MAX
     ):
         raise PeerFault("hello has a field of the wrong type")
     if not 0 <= node <= _NODE_MAX:
@@ -114,7 +139,9 @@ def _hello(fields: dict[str, Any]) -> Hello:
         lane=fields["lane"],
         features=fields["features"],
         versions=(low, high),
-        voters=tuple([ReplicaId(*voter) for voter in _VOTER.iter_unpack(voters)]),
+        voters=_unpack(voters),
+        recovery=recovery,
+        abandoned=_unpack(abandoned),
     )
 
 
@@ -141,6 +168,7 @@ def check_hello(mine: Hello, theirs: Hello, dialled_node: int | None) -> None:
             f"node {theirs.replica.node} belongs to cluster {theirs.cluster_id!r}, this one to "
             f"{mine.cluster_id!r}: a data directory was formatted for another cluster"
         )
+    _check_sides(mine, theirs)
     if theirs.replica.node == mine.replica.node:
         raise PeerFault(f"another broker uses node.id {mine.replica.node} too")
     if dialled_node is not None and theirs.replica.node != dialled_node:
@@ -158,3 +186,30 @@ def check_hello(mine: Hello, theirs: Hello, dialled_node: int | None) -> None:
             f"node {theirs.replica.node} speaks peer protocol {low}-{high}, "
             f"this one {PROTOCOL_MIN}-{PROTOCOL_MAX}: upgrade one release at a time"
         )
+
+
+def _check_sides(mine: Hello, theirs: Hello) -> None:
+    node = theirs.replica.node
+    if theirs.replica in mine.abandoned:
+        raise OtherSide(
+            f"node {node} comes with directory {theirs.replica.directory.hex()}, which a forced "
+            "recovery of this directory left for lost: it can never rejoin, because what it holds "
+            "may contradict what was decided without it. Stop it, and format a new directory for it"
+        )
+    if mine.replica in theirs.abandoned:
+        raise OtherSide(
+            f"node {node} was recovered by force, and left this directory "
+            f"({mine.replica.directory.hex()}) for lost: STOP THIS BROKER. It can never rejoin; "
+            "move its data away and format a new directory"
+        )
+    if theirs.recovery != mine.recovery:
+        raise OtherSide(
+            f"node {node} belongs to the cluster {_when(theirs)}, this directory to the one "
+            f"{_when(mine)}: they must not be mixed. Stop the brokers of the side that was given "
+            "up; a survivor is brought along by `quorate cluster recover --follow`, a lost one by "
+            "`quorate storage format --recovery`"
+        )
+
+
+def _when(hello: Hello) -> str:
+    return f"after recovery {hello.recovery}" if hello.recovery else "before any forced recovery"

@@ -51,7 +51,7 @@ class Links:
         self.offline: dict[int, str] = {}
         """Why, per group that is out of service here."""
         self.offline_version = 0
-        """Changes whenever an answer of `serves` does, connections apart."""
+        """Changes whenever an answer of `serves` or a configuration does, connections apart."""
         self.sent = 0
         reactor.call_at(reactor.now_us() + timing.heartbeat_us, self._beat)
 
@@ -195,6 +195,7 @@ class Links:
 
     def membership(self, group: Group) -> None:
         """A group's configuration changed: cover whoever came, let go of whoever left."""
+        self.offline_version += 1
         if group.node.role is not Role.LEADER:
             return
         for peer in self._peers.values():

@@ -21,6 +21,7 @@ from raftlog.engine.handshake import (
     BULK,
     CONTROL,
     Hello,
+    OtherSide,
     check_hello,
     decode_hello,
     encode_hello,
@@ -270,7 +271,12 @@ class Mesh:
         else:
             theirs = await _read_hello(sock)
             mine = self._me._replace(lane=theirs.lane)
-        check_hello(mine, theirs, node)
+        try:
+            check_hello(mine, theirs, node)
+        except OtherSide:
+            if node is None:
+                sock.sendall(encode_hello(mine))  # so that the log over there says it as well
+            raise
         if node is None:
             sock.sendall(encode_hello(mine))
         return theirs

@@ -58,7 +58,7 @@ def ruin_the_properties(directory: Path) -> None:
     ("harm", "named"),
     [
         (remove, "was formatted before and is gone"),
-        (ruin_the_log, "held a write-ahead log, and it is gone or empty"),
+        (ruin_the_log, "held a write-ahead log, and it is gone"),
         (ruin_the_properties, "meta.properties"),
     ],
 )

@@ -23,7 +23,7 @@ from partitions.server.host.stalls import Stalls
 from partitions.server.intake import RequestBudget
 from partitions.server.limits import SessionLimits
 from raftlog.disk.fs import OsFileSystem
-from raftlog.disk.properties import DirectoryLock, read_properties
+from raftlog.disk.properties import DirectoryLock, Properties, read_properties
 from raftlog.engine.handshake import CONTROL, Hello
 from raftlog.errors import Misconfigured
 from raftlog.host import Mesh, PeerAddress, TrioReactor
@@ -70,10 +70,12 @@ class _Process:
         properties = self._properties
         hello = Hello(
             properties.cluster_id,
-            ReplicaId(properties.node_id, properties.directory_id),
+            properties.replica,
             reactor.random.getrandbits(63),
             CONTROL,
             voters=tuple([ReplicaId(v.node_id, v.directory_id) for v in properties.voters]),
+            recovery=properties.recovery,
+            abandoned=properties.abandoned,
         )
         mesh = Mesh(
             hello,
@@ -111,9 +113,7 @@ class _Process:
                     for name, sock in sockets.items()
                 ]
                 listening.start_soon(_listen_when_ready, broker, mesh, listeners)
-                ports = _ports(sockets, peer_socket)
-                directory = str(self._fs.root)
-                log.info("broker started", node=properties.node_id, directory=directory, **ports)
+                self._say_started(_ports(sockets, peer_socket))
                 await _wait_for_signal()
                 log.info("draining", node=properties.node_id)
                 await _drain(broker)
@@ -136,10 +136,26 @@ class _Process:
         peer = settings.peer_advertised_listener
         return Addresses(listeners, peer.host, peer.port or _port(peer_socket))
 
+    def _say_started(self, ports: dict[str, int]) -> None:
+        _say_recovered(self._properties)
+        node, directory = self._properties.node_id, str(self._fs.root)
+        log.info("broker started", node=node, directory=directory, **ports)
+
     def _die(self, reason: str) -> NoReturn:
         """The broker cannot go on safely: say why and end at once, without cleaning up."""
         log.critical("broker stops", reason=reason, directory=str(self._fs.root))
         os._exit(EXIT_BROKEN)
+
+
+def _say_recovered(properties: Properties) -> None:
+    if not properties.recovery and not properties.abandoned:
+        return
+    log.warning(
+        "this directory went on by a forced recovery",
+        recovery=properties.recovery or "of partitions only",
+        refused=[f"{node}:{directory.hex()}" for node, directory in properties.abandoned],
+        file="recovery.log, beside meta.properties, says what was forced and when",
+    )
 
 
 def _tune_interpreter() -> None:

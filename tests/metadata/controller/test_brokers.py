@@ -17,6 +17,7 @@ from metadata.controller import (
     allot_producer_ids,
     create_cluster,
     fence_expired,
+    fence_lost,
     heartbeat,
     raise_feature_level,
     register_broker,
@@ -284,3 +285,13 @@ def test_the_feature_level_rises_when_all_support_it() -> None:
     raised = after(image, raise_feature_level(image, 3).records)
     assert raised.cluster is not None
     assert raised.cluster.feature_level == 3
+
+
+def test_brokers_with_lost_directories_are_fenced_at_once(controller: Controller) -> None:
+    for node in range(3):
+        controller.beat(node, controller.register(registration(node)))
+    image = controller.pipeline.image
+    lost = [image.brokers[0].replica, image.brokers[1].replica._replace(directory=uuid(7))]
+    assert controller.pipeline.proposed(fence_lost(image, lost)) == (0,)
+    assert [controller.fenced(node) for node in range(3)] == [True, False, False]
+    assert fence_lost(controller.pipeline.image, lost).records == ()

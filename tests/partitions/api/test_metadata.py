@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -64,6 +65,16 @@ def test_topics_and_partitions(services: FakeServices) -> None:
     assert list(part.replica_nodes) == [1, 2, 3]
     assert (list(part.isr_nodes), list(part.offline_replicas)) == ([1, 2], [3])
     assert body.topics[1].topic_authorized_operations == -(2**31)
+
+
+def test_a_replica_whose_directory_was_replaced_is_offline(services: FakeServices) -> None:
+    """The broker is back, with an empty disk: its node id does not bring the copy back."""
+    services.add_topic("a")
+    anew = replace(services.brokers[2].registration, directory=b"new" + bytes(13))
+    services.brokers[2] = replace(services.brokers[2], registration=anew)
+    services.refresh()
+    part = Client(services).ask(3, 12, everything()).topics[0].partitions[0]
+    assert (list(part.isr_nodes), list(part.offline_replicas)) == ([1], [2, 3])
 
 
 def test_every_leader_named_is_in_the_broker_list(services: FakeServices) -> None:

@@ -126,7 +126,7 @@ def forget_the_duplicate(patch: pytest.MonkeyPatch) -> None:
         (acknowledge_before_commit, "cut"),
         (never_sync, "power"),
         (accept_every_sequence, "cut"),
-        (followers_keep_no_producers, "cut"),
+        (followers_keep_no_producers, "storm"),
         (serve_what_is_not_committed, "cut"),
         (trim_leaders_only, "behind"),
         (vouch_for_what_a_follower_once_knew, "idle"),

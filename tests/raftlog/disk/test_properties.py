@@ -18,12 +18,15 @@ from raftlog.disk.properties import (
     Voter,
     decode_properties,
     encode_properties,
+    next_recovery,
     read_properties,
+    replace_properties,
     verify_properties,
     write_properties,
 )
 from raftlog.errors import Misconfigured
 from raftlog.testing.disk import PowerCut, VirtualDisk
+from raftlog.types import ReplicaId
 
 PROPERTIES = Properties(
     "Kx8-cluster",
@@ -81,7 +84,8 @@ def test_an_unformatted_directory() -> None:
 @pytest.mark.parametrize(
     ("old", "new", "reason"),
     [
-        ("format.version=1", "format.version=2", "format.version is '2'"),
+        ("format.version=1", "format.version=3", "format.version is '3'"),
+        ("format.version=1", "format.version=2", "recovery is missing"),
         ("node.id=3", "node.id=three", "three"),
         ("node.id=3", "node.id=-1", "node id -1"),
         ("node.id=3", "node.id=3\nnode.id=4", "given twice"),
@@ -163,3 +167,48 @@ def test_the_lock_names_the_other_process(tmp_path: Path) -> None:
             DirectoryLock(tmp_path).acquire()
     with DirectoryLock(tmp_path):
         pass
+
+
+RECOVERED = PROPERTIES._replace(
+    recovery=next_recovery("", bytes(range(8))),
+    abandoned=(ReplicaId(1, b"\x01" * 16), ReplicaId(2, b"\x02" * 16)),
+)
+
+
+def test_a_recovered_directory_has_a_version_that_former_releases_refuse() -> None:
+    assert encode_properties(PROPERTIES).count(b"\n") == 6, "as former releases read it"
+    assert PROPERTIES.format_version == 1
+    for properties in (RECOVERED, RECOVERED._replace(recovery="")):
+        assert b"format.version=2\n" in encode_properties(properties)
+        assert decode_properties(encode_properties(properties)) == properties
+
+
+def test_recoveries_are_counted_and_told_apart() -> None:
+    assert RECOVERED.recovery == "1.0001020304050607"
+    assert next_recovery(RECOVERED.recovery, b"\xff" * 8) == "2." + "ff" * 8
+
+
+def test_properties_are_replaced_for_the_same_directory_only() -> None:
+    disk = VirtualDisk(Random(1))
+    write_properties(disk, PROPERTIES)
+    replace_properties(disk, RECOVERED)
+    disk.crash()
+    assert read_properties(disk) == RECOVERED
+    for other in (RECOVERED._replace(node_id=4), RECOVERED._replace(directory_id=b"x" * 16)):
+        with pytest.raises(ValueError, match="keeps its"):
+            replace_properties(disk, other)
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        RECOVERED._replace(recovery="1"),
+        RECOVERED._replace(recovery="0." + "00" * 8),
+        RECOVERED._replace(abandoned=(ReplicaId(1, b"short"),)),
+        RECOVERED._replace(abandoned=(PROPERTIES.replica,)),
+        RECOVERED._replace(abandoned=tuple([ReplicaId(n, b"x" * 16) for n in range(129)])),
+    ],
+)
+def test_recoveries_that_cannot_be_read_back_are_not_written(bad: Properties) -> None:
+    with pytest.raises(ValueError, match=r"recovery|directory|abandoned"):
+        encode_properties(bad)

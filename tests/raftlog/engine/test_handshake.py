@@ -15,6 +15,7 @@ from raftlog.engine.handshake import (
     HELLO_BYTES_MAX,
     MAGIC,
     Hello,
+    OtherSide,
     check_hello,
     decode_hello,
     encode_hello,
@@ -73,6 +74,9 @@ def test_a_quorum_that_does_not_exist_is_named() -> None:
         pytest.param(body(cluster=None), id="no cluster"),
         pytest.param(body(voters=[1]), id="voters not bytes"),
         pytest.param(body(voters=b"x" * 30), id="half a voter"),
+        pytest.param(body(abandoned=b"x" * 30), id="half an abandoned replica"),
+        pytest.param(body(recovery=b"1"), id="recovery not a text"),
+        pytest.param(body(recovery="1" * 65), id="long recovery"),
         pytest.param(body(extra=[[[[[[1]]]]]]), id="deep"),
         pytest.param(body(extra=[0] * 100), id="many values"),
         pytest.param(MAGIC + cbor2.dumps([1]), id="a list"),
@@ -111,3 +115,21 @@ def test_strangers_are_told_apart() -> None:
     ):
         with pytest.raises(PeerFault, match=text):
             check_hello(mine, theirs, dialled)
+
+
+def test_the_two_sides_of_a_forced_recovery_never_talk() -> None:
+    mine = Hello("cluster", ReplicaId(1, b"m" * 16), 1, CONTROL)
+    recovered = mine._replace(recovery="1.0011223344556677", abandoned=(HELLO.replica,))
+    assert decode_hello(encode_hello(recovered)[4:]) == recovered
+    for left, right, text in (
+        (recovered, HELLO, "left for lost: it can never rejoin"),
+        (HELLO, recovered, "STOP THIS BROKER"),
+        (recovered._replace(abandoned=()), HELLO, "before any forced recovery"),
+        (HELLO, recovered._replace(abandoned=()), "after recovery 1.0011223344556677"),
+        (HELLO._replace(recovery="1.8899aabbccddeeff"), recovered, "must not be mixed|never"),
+    ):
+        with pytest.raises(OtherSide, match=text):
+            check_hello(left, right, None)
+    joined = HELLO._replace(replica=ReplicaId(3, b"n" * 16), recovery=recovered.recovery)
+    check_hello(recovered, joined, None)
+    check_hello(joined, recovered, None)

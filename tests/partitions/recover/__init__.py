@@ -1,0 +1,1 @@
+"""What `quorate cluster recover` does to a directory."""
