@@ -54,8 +54,9 @@ def start(
         run_broker(settings)
     except Misconfigured as error:
         raise CommandFailed(str(error), ExitCode.PRECONDITION) from error
-    except (CorruptLog, DiskFailed) as error:
-        raise CommandFailed(f"{type(error).__name__}: {error}") from error
+    except (CorruptLog, DiskFailed, OSError) as error:
+        where = settings.text("log.dirs")  # the messages name paths below it
+        raise CommandFailed(f"log.dirs {where}: {type(error).__name__}: {error}") from error
 
 
 def load(config: Path | None, overrides: tuple[tuple[str, str], ...]) -> BrokerSettings:

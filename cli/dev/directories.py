@@ -38,6 +38,11 @@ def prepare(plan: Plan, kept_in: Path, *, fsync: bool) -> dict[int, str]:
 
 def _make(broker: BrokerPlan, identity: Properties) -> None:
     """Format unless it is formatted like this; CommandFailed when that must not or cannot be."""
+    if broker.data.exists() and not broker.data.is_dir():
+        raise CommandFailed(
+            f"{broker.data} is a file, and its data directory should be there: put the directory "
+            "back if it was moved away, or begin anew with another --data directory"
+        )
     if broker.formatted and not (broker.data / FILE_NAME).exists():
         raise CommandFailed(
             f"its data directory {broker.data} was formatted before and is gone or empty; with it "

@@ -102,6 +102,13 @@ class SegmentLog:
             raise CorruptLog(f"{path}: its files end at {last}, its checkpoint says {recorded}")
         return log
 
+    @staticmethod
+    def has_entries(fs: FileSystem, path: str) -> bool:
+        """Was anything ever appended to the log at `path`, if there is one? Raises CorruptLog."""
+        if not fs.exists(f"{path}/snapshot"):
+            return fs.exists(path) and bool(list_segments(fs, path))
+        return bool(list_segments(fs, path)) or _read_snapshot(fs, path)[0].position.index > 0
+
     def _load(self, trusted: int) -> None:
         base = self._meta.position.index
         firsts = list_segments(self._fs, self._path)

@@ -12,7 +12,7 @@ import pytest
 
 from cli.exits import ExitCode
 from metadata.configs.loading import BrokerSettings
-from raftlog.errors import DiskFailed, Misconfigured
+from raftlog.errors import CorruptLog, DiskFailed, Misconfigured
 from tests.cli.conftest import Runner
 
 TOML = """
@@ -84,6 +84,8 @@ def test_wrong_settings_are_a_usage_error_that_names_them(
     [
         (Misconfigured("the directory belongs to node 7"), ExitCode.PRECONDITION),
         (DiskFailed("wal-3: Input/output error"), ExitCode.FAILED),
+        (CorruptLog("wal/: it is gone"), ExitCode.FAILED),
+        (NotADirectoryError(20, "Not a directory", "metadata"), ExitCode.FAILED),
     ],
 )
 def test_how_a_broker_ends_decides_the_exit_code(
@@ -96,6 +98,7 @@ def test_how_a_broker_ends_decides_the_exit_code(
     result = quorate("broker", "start", "--config", str(config))
     assert result.code == code
     assert str(error) in result.err
+    assert code is not ExitCode.FAILED or "log.dirs /nowhere: " in result.err, "whose paths"
 
 
 def test_a_broker_of_dev_stops_when_dev_is_gone(config: Path) -> None:

@@ -77,7 +77,7 @@ class _Process:
             self._fs,
             reactor,
             mesh,
-            _die,
+            self._die,
         )
         mesh.events = broker
         mesh.set_peers({v.node_id: PeerAddress(v.host, v.port) for v in properties.voters})
@@ -98,8 +98,7 @@ class _Process:
                     for name, sock in sockets.items()
                 ]
                 listening.start_soon(_listen_when_ready, broker, mesh, listeners)
-                _say_recovered(properties)
-                log.info("broker started", node=properties.node_id, **_ports(sockets, peer_socket))
+                self._say_started(_ports(sockets, peer_socket))
                 await _wait_for_signal()
                 log.info("draining", node=properties.node_id)
                 await _drain(broker)
@@ -143,6 +142,16 @@ class _Process:
         )
         peer = settings.peer_advertised_listener
         return Addresses(listeners, peer.host, peer.port or _port(peer_socket))
+
+    def _say_started(self, ports: dict[str, int]) -> None:
+        _say_recovered(self._properties)
+        node, directory = self._properties.node_id, str(self._fs.root)
+        log.info("broker started", node=node, directory=directory, **ports)
+
+    def _die(self, reason: str) -> NoReturn:
+        """The broker cannot go on safely: say why and end at once, without cleaning up."""
+        log.critical("broker stops", reason=reason, directory=str(self._fs.root))
+        os._exit(EXIT_BROKEN)
 
 
 def _say_recovered(properties: Properties) -> None:
@@ -246,9 +255,3 @@ def _port(sock: socket.socket) -> int:
 
 def _ports(sockets: dict[str, socket.socket], peer: socket.socket) -> dict[str, int]:
     return {**{name.lower(): _port(sock) for name, sock in sockets.items()}, "peer": _port(peer)}
-
-
-def _die(reason: str) -> NoReturn:
-    """The broker cannot go on safely: say why and end at once, without cleaning up."""
-    log.critical("broker stops", reason=reason)
-    os._exit(EXIT_BROKEN)
