@@ -356,7 +356,7 @@ def _refuse_lost_log(fs: FileSystem) -> None:
             f"{WAL_DIRECTORY}/: this write-ahead log holds no round, but {found[0]} needs one that "
             "does: it was removed, and with it went votes and entries that were promised to "
             "others, so this broker must not start as if it were new. Restore the files, or format "
-            "the data directory anew (it then re-replicates under a new directory id)"
+            "the data directory anew under a new id"
         )
 
 
