@@ -13,12 +13,15 @@ from typing import IO, TYPE_CHECKING, Any
 import click
 
 from cli import clients
-from cli.context import Target, output_option, target_options
+from cli.context import Address, Target, output_option, target_options
 from cli.exits import CommandFailed, ExitCode
+from cli.interrupts import Interrupts
 from cli.output import note
+from cli.patience import Reachability
 
 if TYPE_CHECKING:
     from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
+    from confluent_kafka.admin import ClusterMetadata
 
 POLL_S = 0.2
 RECORDS_PER_POLL = 1000
@@ -97,30 +100,57 @@ def consume(
     --timeout bounds how long the cluster may be silent about where a partition ends; waiting for
     new records is not bounded, except with --until-end.
     """
+    there = Reachability(target.bootstrap)
     client = clients.consumer(
-        target, **{"enable.partition.eof": True, "auto.offset.reset": "error"}
+        target,
+        **{
+            "enable.partition.eof": True,
+            "auto.offset.reset": "error",
+            "error_cb": lambda error: on_error(error, there),
+        },
     )
     try:
-        wanted = assignment(client, topic, partitions, offset, target)
-        ends = end_offsets(client, wanted, target) if until_end else None
-        client.assign(wanted)
-        printer = formatter(template)
-        if output == "json":
-            printer = json_line
-        shown = copy(batches(client, ends, target), count, printer, sys.stdout.buffer)
+        with Interrupts() as interrupts:
+            found = clients.metadata(client, target)
+            there.also(Address(str(each.host), each.port) for each in found.brokers.values())
+            wanted = assignment(found, topic, partitions, offset)
+            interrupts.check()
+            ends = end_offsets(client, wanted, target) if until_end else None
+            client.assign(wanted)
+            printer = json_line if output == "json" else formatter(template)
+            source = watched(batches(client, ends, target), interrupts, there)
+            shown = copy(source, count, printer, sys.stdout.buffer)
         if until_end or count is not None:
             note(f"{shown} records")
     finally:
         client.close()
 
 
+def on_error(error: KafkaError, there: Reachability) -> None:
+    """librdkafka's error callback: what it reports beside the records."""
+    from confluent_kafka import KafkaError as Codes
+
+    if error.code() == Codes._ALL_BROKERS_DOWN:
+        there.suspect()
+
+
+def watched(
+    source: Iterator[list[Message]], interrupts: Interrupts, there: Reachability
+) -> Iterator[list[Message]]:
+    """The same, looking at Ctrl-C and at who is reachable after each batch, empty ones included."""
+    for batch in source:
+        yield batch
+        interrupts.check()
+        there.look()
+
+
 def assignment(
-    client: Consumer, topic: str, partitions: tuple[int, ...], offset: str | int, target: Target
+    cluster: ClusterMetadata, topic: str, partitions: tuple[int, ...], offset: str | int
 ) -> list[TopicPartition]:
     """What to read and from where; CommandFailed when the topic or a partition does not exist."""
     from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, TopicPartition
 
-    found = clients.metadata(client, target).topics.get(topic)
+    found = cluster.topics.get(topic)
     if found is None:
         raise CommandFailed(f"no such topic: {topic}; `quorate topic list` shows what there is")
     missing = sorted(set(partitions) - set(found.partitions))
