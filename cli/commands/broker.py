@@ -54,8 +54,10 @@ def start(
         run_broker(settings)
     except Misconfigured as error:
         raise CommandFailed(str(error), ExitCode.PRECONDITION) from error
-    except (CorruptLog, DiskFailed) as error:
-        raise CommandFailed(f"{type(error).__name__}: {error}") from error
+    except CorruptLog as error:
+        raise CommandFailed(f"CorruptLog: {error}", ExitCode.PRECONDITION) from error
+    except DiskFailed as error:
+        raise CommandFailed(f"DiskFailed: {error}") from error
 
 
 def load(config: Path | None, overrides: tuple[tuple[str, str], ...]) -> BrokerSettings:

@@ -17,7 +17,7 @@ from cli.context import Address, Target, output_option, target_options
 from cli.exits import CommandFailed, ExitCode
 from cli.interrupts import Interrupts
 from cli.output import note
-from cli.patience import Reachability
+from cli.patience import SILENT_S, Reachability, waiting
 
 if TYPE_CHECKING:
     from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
@@ -155,10 +155,7 @@ def assignment(
         raise CommandFailed(f"no such topic: {topic}; `quorate topic list` shows what there is")
     missing = sorted(set(partitions) - set(found.partitions))
     if missing:
-        raise CommandFailed(
-            f"topic {topic} has no partition {missing[0]}; it has {len(found.partitions)}",
-            ExitCode.USAGE,
-        )
+        raise clients.no_partition(topic, missing[0], len(found.partitions))
     symbolic = {"earliest": OFFSET_BEGINNING, "latest": OFFSET_END}
     start = symbolic[offset] if isinstance(offset, str) else offset
     return [
@@ -189,32 +186,37 @@ def watermarks(client: Consumer, place: TopicPartition, target: Target) -> tuple
     # was seen before.
     between_leaders = (Codes._UNKNOWN_PARTITION, Codes.NOT_LEADER_FOR_PARTITION)
     deadline = time.monotonic() + target.timeout_s
-    while True:
-        try:
-            return client.get_watermark_offsets(place, timeout=target.timeout_s)
-        except KafkaException as error:
-            if error.args[0].code() not in between_leaders or time.monotonic() > deadline:
-                doing = f"asking for the end of {place.topic} partition {place.partition}"
-                clients.fail(error.args[0], target, doing)
-        client.poll(POLL_S)  # nothing is assigned yet: only errors can come
+    doing = f"asking for the end of {place.topic} partition {place.partition}"
+    with waiting(f"{doing}: waiting for its leader"):
+        while True:
+            try:
+                return client.get_watermark_offsets(place, timeout=target.timeout_s)
+            except KafkaException as error:
+                if error.args[0].code() not in between_leaders or time.monotonic() > deadline:
+                    clients.fail(error.args[0], target, doing)
+            client.poll(POLL_S)  # nothing is assigned yet: only errors can come
 
 
 def batches(
     client: Consumer, ends: dict[int, int] | None, target: Target
 ) -> Iterator[list[Message]]:
     """Records as they come; stops when all `ends` are reached, if there are any to reach."""
-    heard = time.monotonic()
+    heard, told = time.monotonic(), False
     while ends is None or ends:
         events = client.consume(RECORDS_PER_POLL, POLL_S)
+        silent_s = time.monotonic() - heard
+        behind = ", ".join(map(str, sorted(ends or ())))
         if events:
             heard = time.monotonic()
-        elif ends and time.monotonic() - heard > target.timeout_s:
-            behind = ", ".join(map(str, sorted(ends)))
+        elif ends and silent_s > target.timeout_s:
             raise CommandFailed(
                 f"nothing received for {target.timeout_s:g} s, though the end is not reached in "
                 f"partition {behind} ({target.servers}); see `quorate cluster status`",
                 ExitCode.TIMED_OUT,
             )
+        elif ends and silent_s > SILENT_S and not told:
+            told = True
+            note(f"quorate: waiting for the leaders of partition {behind}")
         yield [event for event in events if is_record(event, ends, target)]
 
 

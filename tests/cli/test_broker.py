@@ -12,7 +12,7 @@ import pytest
 
 from cli.exits import ExitCode
 from metadata.configs.loading import BrokerSettings
-from raftlog.errors import DiskFailed, Misconfigured
+from raftlog.errors import CorruptLog, DiskFailed, Misconfigured
 from tests.cli.conftest import Runner
 
 TOML = """
@@ -83,6 +83,7 @@ def test_wrong_settings_are_a_usage_error_that_names_them(
     ("error", "code"),
     [
         (Misconfigured("the directory belongs to node 7"), ExitCode.PRECONDITION),
+        (CorruptLog("wal-3: round 7 is not what was written"), ExitCode.PRECONDITION),
         (DiskFailed("wal-3: Input/output error"), ExitCode.FAILED),
     ],
 )
