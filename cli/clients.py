@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from cli.context import Target
 from cli.exits import CommandFailed, ExitCode
+from cli.patience import waiting
 
 if TYPE_CHECKING:
     from confluent_kafka import Consumer, KafkaError, Producer
@@ -23,6 +24,12 @@ Result = TypeVar("Result")
 
 CONSUMER_GROUP = "quorate-cli"
 """librdkafka wants a name; offsets are never committed under it."""
+
+WHY_SILENT = (
+    "one that has just started waits for a majority of the voters: its log says so. A peer "
+    "listener never answers clients"
+)
+"""What may be wrong with an address that accepts connections, and says nothing."""
 
 _silent = logging.getLogger("quorate.cli.librdkafka")
 _silent.addHandler(logging.NullHandler())
@@ -38,13 +45,18 @@ def reach(target: Target) -> None:
                 (address.host, address.port), timeout=target.timeout_s / len(target.bootstrap)
             ).close()
         except OSError as error:
-            reasons.append(f"{address} ({error.strerror or error})")
+            reasons.append(f"{address} ({reason_of(error)})")
         else:
             return
     raise CommandFailed(
         f"cannot reach the cluster: {', '.join(reasons)}; is it running, and is --bootstrap right?",
         ExitCode.UNREACHABLE,
     )
+
+
+def reason_of(error: OSError) -> str:
+    """Why a connection failed, to be put in the middle of a sentence."""
+    return (error.strerror or str(error)).lower()
 
 
 def settings(target: Target, **more: Any) -> dict[str, Any]:
@@ -102,27 +114,44 @@ def refuse_settings(error: Exception) -> NoReturn:
 
 
 def metadata(client: Any, target: Target) -> ClusterMetadata:
-    """Brokers and all topics as one broker sees them."""
+    """Brokers and all topics as one broker sees them; CommandFailed (TIMED_OUT) without an answer.
+
+    The addresses were reached before (`reach`), and librdkafka calls silence a transport failure.
+    """
+    from confluent_kafka import KafkaError as Codes
     from confluent_kafka import KafkaException
 
     try:
-        found: ClusterMetadata = client.list_topics(timeout=target.timeout_s)
+        with waiting(f"connected, waiting for an answer from {target.servers}"):
+            found: ClusterMetadata = client.list_topics(timeout=target.timeout_s)
     except KafkaException as error:
-        fail(error.args[0], target, "asking for metadata")
+        if error.args[0].code() not in (Codes._TRANSPORT, Codes._TIMED_OUT):
+            fail(error.args[0], target, "asking for metadata")
+        raise CommandFailed(
+            f"connected, but no broker answers within {target.timeout_s:g} s ({target.servers}); "
+            f"{WHY_SILENT}",
+            ExitCode.TIMED_OUT,
+        ) from error
     return found
 
 
-def result_of(future: Future[Result], target: Target, doing: str) -> Result:
-    """The result of an admin request, or CommandFailed naming what was being done."""
+def result_of(
+    future: Future[Result], target: Target, doing: str, *, changes: bool = True
+) -> Result:
+    """The result of an admin request, or CommandFailed naming what was being done.
+
+    `changes`: the request is not only a question.
+    """
     from concurrent.futures import TimeoutError as FutureTimeout
 
     from confluent_kafka import KafkaException
 
     try:
         # librdkafka's own request time-out comes first; this one only bounds a lost callback.
-        return future.result(target.timeout_s + 5)
+        with waiting(f"{doing}: waiting for the answer; it takes a majority of the voters"):
+            return future.result(target.timeout_s + 5)
     except KafkaException as error:
-        fail(error.args[0], target, doing)
+        fail(error.args[0], target, doing, changes=changes)
     except FutureTimeout:
         raise CommandFailed(
             f"{doing}: no answer from {target.servers} in {target.timeout_s:g} s",
@@ -130,7 +159,7 @@ def result_of(future: Future[Result], target: Target, doing: str) -> Result:
         ) from None
 
 
-def fail(error: KafkaError, target: Target, doing: str) -> NoReturn:
+def fail(error: KafkaError, target: Target, doing: str, *, changes: bool = False) -> NoReturn:
     """Raise CommandFailed for a Kafka error; its code says whether the cluster answered at all."""
     from confluent_kafka import KafkaError as Codes
 
@@ -140,8 +169,16 @@ def fail(error: KafkaError, target: Target, doing: str) -> NoReturn:
         advice = "; connected, then lost: do the brokers advertise addresses that you can reach?"
     elif error.code() in (Codes._TIMED_OUT, Codes._MSG_TIMED_OUT, Codes.REQUEST_TIMED_OUT):
         code = ExitCode.TIMED_OUT
-        advice = "; it may still happen. Raise --timeout, or see `quorate cluster status`"
+        still = "it may still happen. " if changes else ""
+        advice = f"; {still}Raise --timeout, or see `quorate cluster status`"
     raise CommandFailed(f"{doing}: {error.str()} [{error.name()}] ({target.servers}){advice}", code)
+
+
+def no_partition(topic: str, partition: int, count: int) -> CommandFailed:
+    """The failure for a partition that the topic does not have."""
+    return CommandFailed(
+        f"topic {topic} has no partition {partition}; it has {count}", ExitCode.USAGE
+    )
 
 
 def describe(error: Exception) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import os
 import sys
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -11,6 +10,7 @@ from typing import NamedTuple
 import click
 
 from cli.exits import ExitCode
+from cli.output import flush_stdout, is_of_output, output_failed
 
 
 class Entry(NamedTuple):
@@ -92,6 +92,15 @@ def cli() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code (see ExitCode)."""
+    code = _run(arguments)
+    problem = flush_stdout()
+    if problem is not None and code == ExitCode.OK:
+        output_failed(problem).show()
+        return ExitCode.FAILED
+    return code
+
+
+def _run(arguments: Sequence[str] | None) -> int:
     try:
         result = cli.main(args=arguments, prog_name="quorate", standalone_mode=False)
     except click.ClickException as error:
@@ -101,7 +110,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return ExitCode.INTERRUPTED
     except BrokenPipeError:
         # The reader of our output left (`| head`): nobody is there to be told.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        flush_stdout()
+        return ExitCode.FAILED
+    except OSError as error:
+        if not is_of_output(error):
+            raise
+        flush_stdout()
+        output_failed(error).show()
         return ExitCode.FAILED
     return result if isinstance(result, int) else ExitCode.OK
 

@@ -6,12 +6,18 @@ terminal, otherwise plain aligned columns that are never cut to a width.
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import click
+
+from cli.exits import CommandFailed
+
+_WRITE_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 Row = Mapping[str, Any]
 
@@ -19,6 +25,29 @@ Row = Mapping[str, Any]
 def note(text: str) -> None:
     """One line for the person at the terminal, on stderr."""
     click.echo(text, err=True)
+
+
+def flush_stdout() -> OSError | None:
+    """Write out what is buffered; when that fails, why, and the rest goes nowhere.
+
+    Otherwise the interpreter would try again at its end, and complain in its own words.
+    """
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return error
+    return None
+
+
+def is_of_output(error: OSError) -> bool:
+    """Did writing to stdout fail? Errors of other files carry a name, or come as DiskFailed."""
+    return error.filename is None and error.errno in _WRITE_ERRORS
+
+
+def output_failed(error: OSError) -> CommandFailed:
+    """The failure for results that could not be written (the disk full, say)."""
+    return CommandFailed(f"cannot write the output: {error.strerror or error}")
 
 
 def emit_json(document: object) -> None:

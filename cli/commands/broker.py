@@ -56,7 +56,8 @@ def start(
         raise CommandFailed(str(error), ExitCode.PRECONDITION) from error
     except (CorruptLog, DiskFailed, OSError) as error:
         where = settings.text("log.dirs")  # the messages name paths below it
-        raise CommandFailed(f"log.dirs {where}: {type(error).__name__}: {error}") from error
+        code = ExitCode.PRECONDITION if isinstance(error, CorruptLog) else ExitCode.FAILED
+        raise CommandFailed(f"log.dirs {where}: {type(error).__name__}: {error}", code) from error
 
 
 def load(config: Path | None, overrides: tuple[tuple[str, str], ...]) -> BrokerSettings:

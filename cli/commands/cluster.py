@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from cli.clients import WHY_SILENT
 from cli.commands.recover import recover
 from cli.context import Address, Target, output_option, target_options
 from cli.exits import CommandFailed, ExitCode
@@ -33,8 +34,8 @@ def status(ctx: click.Context, output: str, target: Target) -> None:
     """Ask every broker who is there, who is the controller, and what is missing.
 
     Every broker that a bootstrap address names is asked over a connection of its own, for at most
-    3 seconds (or --timeout). Exits with 1 and says why unless all of them answer and agree on a
-    controller, and every partition has a leader and all its replicas.
+    3 seconds, or --timeout if that is less. Exits with 1 and says why unless all of them answer and
+    agree on a controller, and every partition has a leader and all its replicas.
     """
     if target.client_settings:
         raise CommandFailed(
@@ -61,8 +62,7 @@ def nobody_answers(silences: Mapping[Address, Any]) -> CommandFailed:
     reasons = ", ".join(f"{address} ({each.reason})" for address, each in silences.items())
     if any(each.connected for each in silences.values()):
         return CommandFailed(
-            f"connected, but no broker answers: {reasons}; one that has just started waits for "
-            "a majority of the voters: its log says so",
+            f"connected, but no broker answers: {reasons}; {WHY_SILENT}",
             ExitCode.TIMED_OUT,
         )
     return CommandFailed(

@@ -13,12 +13,15 @@ from typing import IO, TYPE_CHECKING, Any
 import click
 
 from cli import clients
-from cli.context import Target, output_option, target_options
+from cli.context import Address, Target, output_option, target_options
 from cli.exits import CommandFailed, ExitCode
+from cli.interrupts import Interrupts
 from cli.output import note
+from cli.patience import SILENT_S, Reachability, waiting
 
 if TYPE_CHECKING:
     from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
+    from confluent_kafka.admin import ClusterMetadata
 
 POLL_S = 0.2
 RECORDS_PER_POLL = 1000
@@ -97,38 +100,62 @@ def consume(
     --timeout bounds how long the cluster may be silent about where a partition ends; waiting for
     new records is not bounded, except with --until-end.
     """
+    there = Reachability(target.bootstrap)
     client = clients.consumer(
-        target, **{"enable.partition.eof": True, "auto.offset.reset": "error"}
+        target,
+        **{
+            "enable.partition.eof": True,
+            "auto.offset.reset": "error",
+            "error_cb": lambda error: on_error(error, there),
+        },
     )
     try:
-        wanted = assignment(client, topic, partitions, offset, target)
-        ends = end_offsets(client, wanted, target) if until_end else None
-        client.assign(wanted)
-        printer = formatter(template)
-        if output == "json":
-            printer = json_line
-        shown = copy(batches(client, ends, target), count, printer, sys.stdout.buffer)
+        with Interrupts() as interrupts:
+            found = clients.metadata(client, target)
+            there.also(Address(str(each.host), each.port) for each in found.brokers.values())
+            wanted = assignment(found, topic, partitions, offset)
+            interrupts.check()
+            ends = end_offsets(client, wanted, target) if until_end else None
+            client.assign(wanted)
+            printer = json_line if output == "json" else formatter(template)
+            source = watched(batches(client, ends, target), interrupts, there)
+            shown = copy(source, count, printer, sys.stdout.buffer)
         if until_end or count is not None:
             note(f"{shown} records")
     finally:
         client.close()
 
 
+def on_error(error: KafkaError, there: Reachability) -> None:
+    """librdkafka's error callback: what it reports beside the records."""
+    from confluent_kafka import KafkaError as Codes
+
+    if error.code() == Codes._ALL_BROKERS_DOWN:
+        there.suspect()
+
+
+def watched(
+    source: Iterator[list[Message]], interrupts: Interrupts, there: Reachability
+) -> Iterator[list[Message]]:
+    """The same, looking at Ctrl-C and at who is reachable after each batch, empty ones included."""
+    for batch in source:
+        yield batch
+        interrupts.check()
+        there.look()
+
+
 def assignment(
-    client: Consumer, topic: str, partitions: tuple[int, ...], offset: str | int, target: Target
+    cluster: ClusterMetadata, topic: str, partitions: tuple[int, ...], offset: str | int
 ) -> list[TopicPartition]:
     """What to read and from where; CommandFailed when the topic or a partition does not exist."""
     from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, TopicPartition
 
-    found = clients.metadata(client, target).topics.get(topic)
+    found = cluster.topics.get(topic)
     if found is None:
         raise CommandFailed(f"no such topic: {topic}; `quorate topic list` shows what there is")
     missing = sorted(set(partitions) - set(found.partitions))
     if missing:
-        raise CommandFailed(
-            f"topic {topic} has no partition {missing[0]}; it has {len(found.partitions)}",
-            ExitCode.USAGE,
-        )
+        raise clients.no_partition(topic, missing[0], len(found.partitions))
     symbolic = {"earliest": OFFSET_BEGINNING, "latest": OFFSET_END}
     start = symbolic[offset] if isinstance(offset, str) else offset
     return [
@@ -159,32 +186,37 @@ def watermarks(client: Consumer, place: TopicPartition, target: Target) -> tuple
     # was seen before.
     between_leaders = (Codes._UNKNOWN_PARTITION, Codes.NOT_LEADER_FOR_PARTITION)
     deadline = time.monotonic() + target.timeout_s
-    while True:
-        try:
-            return client.get_watermark_offsets(place, timeout=target.timeout_s)
-        except KafkaException as error:
-            if error.args[0].code() not in between_leaders or time.monotonic() > deadline:
-                doing = f"asking for the end of {place.topic} partition {place.partition}"
-                clients.fail(error.args[0], target, doing)
-        client.poll(POLL_S)  # nothing is assigned yet: only errors can come
+    doing = f"asking for the end of {place.topic} partition {place.partition}"
+    with waiting(f"{doing}: waiting for its leader"):
+        while True:
+            try:
+                return client.get_watermark_offsets(place, timeout=target.timeout_s)
+            except KafkaException as error:
+                if error.args[0].code() not in between_leaders or time.monotonic() > deadline:
+                    clients.fail(error.args[0], target, doing)
+            client.poll(POLL_S)  # nothing is assigned yet: only errors can come
 
 
 def batches(
     client: Consumer, ends: dict[int, int] | None, target: Target
 ) -> Iterator[list[Message]]:
     """Records as they come; stops when all `ends` are reached, if there are any to reach."""
-    heard = time.monotonic()
+    heard, told = time.monotonic(), False
     while ends is None or ends:
         events = client.consume(RECORDS_PER_POLL, POLL_S)
+        silent_s = time.monotonic() - heard
+        behind = ", ".join(map(str, sorted(ends or ())))
         if events:
             heard = time.monotonic()
-        elif ends and time.monotonic() - heard > target.timeout_s:
-            behind = ", ".join(map(str, sorted(ends)))
+        elif ends and silent_s > target.timeout_s:
             raise CommandFailed(
                 f"nothing received for {target.timeout_s:g} s, though the end is not reached in "
                 f"partition {behind} ({target.servers}); see `quorate cluster status`",
                 ExitCode.TIMED_OUT,
             )
+        elif ends and silent_s > SILENT_S and not told:
+            told = True
+            note(f"quorate: waiting for the leaders of partition {behind}")
         yield [event for event in events if is_record(event, ends, target)]
 
 
@@ -214,6 +246,7 @@ def _passes_by_itself(error: KafkaError) -> bool:
     from confluent_kafka import KafkaError as Codes
 
     passing = (
+        Codes._UNKNOWN_PARTITION,  # one without a leader for now: that it exists was seen before
         Codes._TRANSPORT,
         Codes._ALL_BROKERS_DOWN,
         Codes._UNSUPPORTED_FEATURE,

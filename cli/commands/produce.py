@@ -12,7 +12,9 @@ import click
 from cli import clients
 from cli.context import Target, output_option, target_options
 from cli.exits import CommandFailed, ExitCode
+from cli.interrupts import Interrupts
 from cli.output import emit_json, note
+from cli.patience import waiting
 
 if TYPE_CHECKING:
     from confluent_kafka import KafkaError, Message, Producer
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
 LINE_BYTES_MAX = 64 * 1024 * 1024
 """A longer line is refused rather than read into memory."""
 DISTINCT_ERRORS_MAX = 20
+FLUSH_S = 0.2
+"""Between two looks at Ctrl-C."""
 
 
 @dataclass(slots=True)
@@ -45,8 +49,8 @@ class Tally:
 
 
 @click.command(
-    epilog="Example: seq 1000 | quorate produce numbers    or: quorate produce users "
-    "--key-separator : --file users.txt"
+    epilog="Example: quorate topic create numbers; seq 1000 | quorate produce numbers    or: "
+    "quorate produce users --key-separator : --file users.txt"
 )
 @click.argument("topic")
 @click.option("--file", "-f", "source", type=click.File("rb"), default="-", help="Read from here.")
@@ -107,7 +111,7 @@ def produce(
     output: str,
     target: Target,
 ) -> None:
-    """Send each line of standard input, or of a file, as one record.
+    """Send each line of standard input, or of a file, as one record. The topic must be there.
 
     Returns 0 only when every record was acknowledged as --acks asks; how many and how fast is
     said on stderr.
@@ -130,12 +134,12 @@ def produce(
             "delivery.report.only.error": True,
         },
     )
-    require_topic(client, topic, target)
+    require_topic(client, topic, partition, target)
     started = time.monotonic()
     separator = key_separator.encode() if key_separator else None
     try:
         send(client, topic, partition, records(source, separator), tally)
-        left = client.flush(delivery_timeout_s + 5)
+        left = flush(client, delivery_timeout_s + 5)
     except KeyboardInterrupt:
         left = client.flush(2)
         _report(tally, left, started, output)
@@ -145,10 +149,27 @@ def produce(
         raise CommandFailed(f"{tally.failed + left} of {tally.sent} records were not acknowledged")
 
 
-def require_topic(client: Producer, topic: str, target: Target) -> None:
-    """CommandFailed when the topic does not exist: librdkafka would wait for it to appear."""
-    if topic not in clients.metadata(client, target).topics:
+def require_topic(client: Producer, topic: str, partition: int, target: Target) -> None:
+    """CommandFailed without topic or partition: librdkafka would wait for them to appear."""
+    found = clients.metadata(client, target).topics.get(topic)
+    if found is None:
         raise CommandFailed(f"no such topic: {topic}; make it with `quorate topic create {topic}`")
+    if partition >= 0 and partition not in found.partitions:
+        raise clients.no_partition(topic, partition, len(found.partitions))
+
+
+def flush(client: Producer, limit_s: float) -> int:
+    """Wait until every record has its fate; returns how many have none after `limit_s`."""
+    deadline = time.monotonic() + limit_s
+    left = len(client)
+    wanted = (
+        "waiting for records to be acknowledged; it takes a majority of each partition's replicas"
+    )
+    with Interrupts() as interrupts, waiting(wanted):
+        while left and time.monotonic() < deadline:
+            left = client.flush(FLUSH_S)
+            interrupts.check()
+    return left
 
 
 def records(source: IO[bytes], separator: bytes | None) -> Iterator[tuple[bytes | None, bytes]]:

@@ -9,11 +9,14 @@ import click
 
 from cli import clients
 from cli.context import Setting, Target, output_option, target_options
-from cli.exits import CommandFailed
+from cli.exits import CommandFailed, ExitCode
 from cli.output import emit_rows
 
 if TYPE_CHECKING:
     from confluent_kafka.admin import AdminClient
+
+Outcome = tuple[str, str, "str | None"]
+"""A topic's name, what became of it in a word, and why that failed."""
 
 
 @click.group()
@@ -73,7 +76,7 @@ def create(
     )[name]
     ignored = KafkaError.TOPIC_ALREADY_EXISTS if if_not_exists else None
     created = _settle(future, target, f"creating topic {name!r}", ignored)
-    _emit_outcomes(output, [(name, "created" if created else "exists already")])
+    _emit_outcomes(output, [(name, "created" if created else "exists already", None)])
 
 
 @topic.command("list", epilog="Example: quorate topic list --output json")
@@ -161,7 +164,10 @@ def _add_offsets(client: AdminClient, rows: list[dict[str, Any]], target: Target
         for row in rows:
             place = (row["topic"], row["partition"])
             row[key] = clients.result_of(
-                answers[place], target, f"asking for offsets of {place[0]} {place[1]}"
+                answers[place],
+                target,
+                f"asking for offsets of {place[0]} {place[1]}",
+                changes=False,
             ).offset
 
 
@@ -171,7 +177,10 @@ def _add_offsets(client: AdminClient, rows: list[dict[str, Any]], target: Target
 @output_option
 @target_options
 def delete(names: tuple[str, ...], if_exists: bool, output: str, target: Target) -> None:
-    """Delete topics and all their records. There is no way back."""
+    """Delete topics and all their records. There is no way back.
+
+    Each gets an outcome, also when others fail.
+    """
     from confluent_kafka import KafkaError
 
     client = clients.admin(target)
@@ -179,13 +188,27 @@ def delete(names: tuple[str, ...], if_exists: bool, output: str, target: Target)
         list(names), request_timeout=target.timeout_s, operation_timeout=target.timeout_s
     )
     ignored = KafkaError.UNKNOWN_TOPIC_OR_PART if if_exists else None
-    outcomes = [
-        (name, _settle(futures[name], target, f"deleting topic {name!r}", ignored))
-        for name in names
-    ]
-    _emit_outcomes(
-        output, [(name, "deleted" if done else "did not exist") for name, done in outcomes]
-    )
+    outcomes: list[Outcome] = []
+    failures = []
+    for name in names:
+        try:
+            done = _settle(futures[name], target, f"deleting topic {name!r}", ignored)
+            outcomes.append((name, "deleted" if done else "did not exist", None))
+        except CommandFailed as error:
+            failures.append(error)
+            outcomes.append((name, "failed", error.message))
+    _emit_outcomes(output, outcomes)
+    if failures:
+        raise failed_of(failures, len(names))
+
+
+def failed_of(failures: list[CommandFailed], asked: int) -> CommandFailed:
+    """One failure for those of some things: its own words for the only one, else how many."""
+    if asked == 1:
+        return failures[0]
+    codes = {ExitCode(failure.exit_code) for failure in failures}
+    code = codes.pop() if len(failures) == asked and len(codes) == 1 else ExitCode.FAILED
+    return CommandFailed(f"{len(failures)} of {asked} failed; the outcomes say why", code)
 
 
 def _settle(future: Any, target: Target, doing: str, ignored: int | None) -> bool:
@@ -204,6 +227,11 @@ def _settle(future: Any, target: Target, doing: str, ignored: int | None) -> boo
     return True
 
 
-def _emit_outcomes(output: str, outcomes: list[tuple[str, str]]) -> None:
-    rows = [{"topic": name, "outcome": outcome} for name, outcome in outcomes]
-    emit_rows(output, rows, {"topic": "TOPIC", "outcome": "OUTCOME"})
+def _emit_outcomes(output: str, outcomes: list[Outcome]) -> None:
+    rows = [
+        {"topic": name, "outcome": outcome, "error": error} for name, outcome, error in outcomes
+    ]
+    columns = {"topic": "TOPIC", "outcome": "OUTCOME"}
+    if any(error for _, _, error in outcomes):
+        columns["error"] = "ERROR"
+    emit_rows(output, rows, columns)

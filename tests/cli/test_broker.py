@@ -83,6 +83,7 @@ def test_wrong_settings_are_a_usage_error_that_names_them(
     ("error", "code"),
     [
         (Misconfigured("the directory belongs to node 7"), ExitCode.PRECONDITION),
+        (CorruptLog("wal-3: round 7 is not what was written"), ExitCode.PRECONDITION),
         (DiskFailed("wal-3: Input/output error"), ExitCode.FAILED),
         (CorruptLog("wal/: it is gone"), ExitCode.FAILED),
         (NotADirectoryError(20, "Not a directory", "metadata"), ExitCode.FAILED),

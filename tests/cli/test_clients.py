@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import base64
 import json
+import socket
 
 import pytest
 
 from cli.exits import ExitCode
 from tests.cli.conftest import Runner
 from tests.cli.mock_cluster import BROKERS, PARTITIONS, MockCluster
+
+LOOKS = (("topic", "list"), ("cluster", "status"))
 
 
 def lines(text: str) -> list[str]:
@@ -125,19 +128,22 @@ def test_a_missing_topic_or_partition_is_named(quorate: Runner, mock: MockCluste
     missing = quorate("consume", "absent", "-b", mock.bootstrap, "-e")
     assert (missing.code, "absent" in missing.err) == (ExitCode.FAILED, True)
     missing = quorate("consume", "present", "-b", mock.bootstrap, "-p", "77", "-e")
-    assert (missing.code, "partition 77" in missing.err) == (ExitCode.USAGE, True)
+    assert (missing.code, "no partition 77" in missing.err) == (ExitCode.USAGE, True)
+    missing = quorate("produce", "present", "-b", mock.bootstrap, "-p", "77", stdin=b"x\n")
+    assert (missing.code, "no partition 77" in missing.err) == (ExitCode.USAGE, True)
 
 
 def test_every_delivery_error_is_counted(quorate: Runner, mock: MockCluster) -> None:
-    """Records for a partition that does not exist fail one by one."""
+    """Records that are too large fail one by one."""
     mock.create("partly")
     result = quorate(
-        *("produce", "partly", "-b", mock.bootstrap, "-p", "77", "-o", "json"),
-        stdin=b"a\nb\nc\n",
+        *("produce", "partly", "-b", mock.bootstrap, "-X", "message.max.bytes=1000", "-o", "json"),
+        stdin=b"\n".join([b"x" * 2000] * 3),
     )
     assert result.code == ExitCode.FAILED
     assert json.loads(result.out)["failed"] == 3
-    assert "Unknown partition" in result.err
+    assert "3 failed" in result.err
+    assert "size too large" in result.err
 
 
 def test_contradicting_options_are_a_usage_error(quorate: Runner, mock: MockCluster) -> None:
@@ -159,3 +165,27 @@ def test_an_admin_request_without_answer_times_out(quorate: Runner, mock: MockCl
     result = quorate("topic", "create", "t", "-b", mock.bootstrap, "--timeout", "0.2")
     assert result.code == ExitCode.TIMED_OUT
     assert "creating topic 't'" in result.err
+    assert "it may still happen" in result.err
+
+
+@pytest.mark.parametrize(
+    "command", [("topic", "list"), ("consume", "t", "-e"), ("produce", "t"), ("cluster", "status")]
+)
+def test_a_listener_that_never_answers_is_a_time_out(
+    quorate: Runner, command: tuple[str, ...]
+) -> None:
+    """The first broker of several does so, alone; a peer listener always."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        address = f"127.0.0.1:{listener.getsockname()[1]}"
+        result = quorate(*command, "-b", address, "--timeout", "0.3")
+    assert result.code == ExitCode.TIMED_OUT
+    assert "connected, but no broker answers" in result.err
+    assert address in result.err
+    assert "waits for a majority" in result.err
+    assert "may still happen" not in result.err
+
+
+def test_one_word_for_a_refused_connection(quorate: Runner) -> None:
+    errors = {quorate(*command, "-b", "127.0.0.1:1").err for command in LOOKS}
+    assert len(errors) == 1
+    assert "(connection refused)" in errors.pop()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -103,3 +104,37 @@ def test_a_malformed_address_is_a_usage_error(quorate: Runner, address: str) -> 
     result = quorate("topic", "list", "--bootstrap", address)
     assert result.code == ExitCode.USAGE
     assert "host:port" in result.err
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize(
+    "arguments", [("--help",), ("storage", "random-id"), ("storage", "random-id", "-o", "json")]
+)
+def test_output_that_cannot_be_written_is_one_line_and_a_failure(
+    arguments: tuple[str, ...], unbuffered: str
+) -> None:
+    with open("/dev/full", "wb") as full:
+        ended = subprocess.run(
+            [sys.executable, "-m", "cli.main", *arguments],
+            env={"PATH": "/usr/bin:/bin", "PYTHONUNBUFFERED": unbuffered},
+            stdout=full,
+            stderr=subprocess.PIPE,
+            check=False,
+        )
+    assert ended.returncode == ExitCode.FAILED
+    assert ended.stderr == b"quorate: cannot write the output: No space left on device\n"
+
+
+def test_a_reader_that_left_is_not_complained_about() -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    try:
+        ended = subprocess.run(
+            [sys.executable, "-m", "cli.main", "storage", "random-id"],
+            stdout=writer,
+            stderr=subprocess.PIPE,
+            check=False,
+        )
+    finally:
+        os.close(writer)
+    assert (ended.returncode, ended.stderr) == (ExitCode.FAILED, b"")

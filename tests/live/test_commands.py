@@ -40,6 +40,17 @@ def test_a_topic_lives_from_create_to_delete(shared_quorate: Command) -> None:
     shared_quorate.succeeds("topic", "delete", "orders", "--if-exists")
 
 
+def test_every_topic_to_delete_gets_its_outcome(shared_quorate: Command) -> None:
+    shared_quorate.succeeds("topic", "create", "there")
+    result = shared_quorate("topic", "delete", "missing", "there", "-o", "json")
+    assert result.code == ExitCode.FAILED
+    missing, there = json.loads(result.out)
+    assert (missing["topic"], there["topic"]) == ("missing", "there")
+    assert (missing["outcome"], "UNKNOWN_TOPIC" in missing["error"]) == ("failed", True)
+    assert (there["outcome"], there["error"]) == ("deleted", None)
+    assert "1 of 2 failed" in result.err
+
+
 @pytest.mark.parametrize("compression", ["none", "gzip", "snappy", "lz4", "zstd"])
 def test_what_is_produced_is_consumed_in_order(shared_quorate: Command, compression: str) -> None:
     topic = f"in-{compression}"

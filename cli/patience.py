@@ -1,0 +1,71 @@
+"""Saying what is waited for, and whether anybody is there to wait for."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+
+from cli.context import Address
+from cli.output import note
+
+SILENT_S = 2.0
+"""A person is not left without a word for longer than this."""
+LOOK_S = 1.0
+CONNECT_S = 0.5
+
+
+@contextmanager
+def waiting(text: str, after_s: float = SILENT_S) -> Iterator[threading.Timer]:
+    """Say once on stderr what is waited for, when the block lasts longer than `after_s`."""
+    timer = threading.Timer(after_s, note, (f"quorate: {text}",))
+    timer.daemon = True
+    timer.start()
+    try:
+        yield timer
+    finally:
+        timer.cancel()
+
+
+def accepts(address: Address, timeout_s: float = CONNECT_S) -> bool:
+    """Does anything listen there?"""
+    try:
+        socket.create_connection((address.host, address.port), timeout_s).close()
+    except OSError:
+        return False
+    return True
+
+
+class Reachability:
+    """Says once that no broker is reachable, and once that one is again."""
+
+    def __init__(
+        self, addresses: Iterable[Address], listens: Callable[[Address], bool] = accepts
+    ) -> None:
+        self._addresses = list(addresses)
+        self._listens = listens
+        self._suspected = self._said = False
+        self._looked_s = 0.0
+
+    def also(self, addresses: Iterable[Address]) -> None:
+        """More places where a broker may be."""
+        self._addresses += [each for each in addresses if each not in self._addresses]
+
+    def suspect(self) -> None:
+        """The client reports that it is connected to no broker."""
+        self._suspected = True
+
+    def look(self) -> None:
+        """Call it often: after a suspicion the addresses are tried, once a second."""
+        if not self._suspected or time.monotonic() - self._looked_s < LOOK_S:
+            return
+        self._suspected = not any(map(self._listens, self._addresses))
+        if self._suspected and not self._said:
+            where = ", ".join(map(str, self._addresses))
+            note(f"quorate: no broker is reachable ({where}); waiting for one. Ctrl-C ends it")
+        elif self._said and not self._suspected:
+            note("quorate: a broker is reachable again")
+        self._said = self._suspected
+        self._looked_s = time.monotonic()

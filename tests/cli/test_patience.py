@@ -1,0 +1,62 @@
+"""What is said while a command waits, and when Ctrl-C comes in the middle."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+import pytest
+
+from cli import patience
+from cli.context import Address
+from cli.interrupts import Interrupts
+from cli.patience import Reachability, waiting
+
+PLACES = (Address("127.0.0.1", 1), Address("127.0.0.1", 2))
+
+
+def test_losing_every_broker_is_said_once_and_so_is_the_return(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    up: set[Address] = set()
+    monkeypatch.setattr(patience, "LOOK_S", 0.0)
+    there = Reachability(PLACES[:1], up.__contains__)
+    there.also(PLACES)
+    there.look()
+    assert capsys.readouterr().err == ""
+    for _ in range(3):
+        there.suspect()
+        there.look()
+    said = capsys.readouterr().err
+    assert said.count("no broker is reachable (127.0.0.1:1, 127.0.0.1:2)") == 1
+    assert "again" not in said
+    up.add(PLACES[1])
+    for _ in range(3):
+        there.look()
+    assert capsys.readouterr().err.count("a broker is reachable again") == 1
+    there.suspect()
+    there.look()
+    assert capsys.readouterr().err == "", "one listens: the client will find it"
+
+
+def test_a_short_wait_is_silent_and_a_long_one_says_what_for(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with waiting("waiting for a leader", after_s=3600):
+        pass
+    assert capsys.readouterr().err == ""
+    with waiting("waiting for a leader", after_s=0) as timer:
+        timer.join()
+    assert capsys.readouterr().err == "quorate: waiting for a leader\n"
+
+
+def test_the_first_ctrl_c_waits_for_a_check_and_the_second_does_not() -> None:
+    before = signal.getsignal(signal.SIGINT)
+    with Interrupts() as interrupts:
+        interrupts.check()
+        os.kill(os.getpid(), signal.SIGINT)
+        with pytest.raises(KeyboardInterrupt):
+            interrupts.check()
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
+    assert signal.getsignal(signal.SIGINT) is before
