@@ -99,6 +99,16 @@ def test_how_a_broker_ends_decides_the_exit_code(
     assert str(error) in result.err
 
 
+def test_a_directory_that_is_not_there_is_not_made(quorate: Runner, tmp_path: Path) -> None:
+    data = tmp_path / "no" / "such"
+    result = quorate(
+        *("broker", "start", "--set", "node.id=1", "--set", f"log.dirs={data}"),
+    )
+    assert result.code == ExitCode.PRECONDITION
+    assert f"log.dirs {data}: there is no such directory" in result.err
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_broker_of_dev_stops_when_dev_is_gone(config: Path) -> None:
     """The other end of standard input closes: the process gets SIGTERM."""
     script = (
