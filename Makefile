@@ -53,9 +53,11 @@ $(BIN)/python:
 	@$(PYTHON) -m venv $(VENV) || { echo "could not make $(VENV): is the venv module installed (Debian: python3-venv)?"; exit 1; }
 
 $(VENV)/.installed: pyproject.toml | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	@echo "installing quorate and what it needs into $(VENV) (the first time only, about ten seconds)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
 	@touch $@
 
 $(VENV)/.installed-dev: pyproject.toml | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@echo "installing quorate and the tools of its checks into $(VENV) (the first time only)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	@touch $@ $(VENV)/.installed

@@ -22,12 +22,13 @@ class ExitCode(IntEnum):
     TIMED_OUT = 4
     """Connected, but there was no answer in time: what was asked may or may not happen."""
     PRECONDITION = 5
-    """This machine is not as needed: a port is taken, a directory is lost or formatted otherwise.
+    """This machine is not as needed: a port is taken, a directory is lost, damaged or formatted
+    otherwise.
 
     Starting again does not help before somebody has looked.
     """
     INTERRUPTED = 130
-    """Ctrl-C."""
+    """Ctrl-C. `dev` and `broker start` run until then: for them it is OK."""
 
 
 class CommandFailed(click.ClickException):

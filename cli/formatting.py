@@ -28,13 +28,20 @@ def parse_voters(text: str) -> tuple[Voter, ...]:
         parsed = parse(text)
     except ValueError as error:
         raise CommandFailed(f"voters: {error}", ExitCode.USAGE) from error
-    voters = []
+    voters: list[Voter] = []
     for voter in parsed:
         if voter.directory is None:
             raise CommandFailed(
                 f"voter {voter.node} has no directory id: write "
                 f"{voter.node}@{voter.host}:{voter.port}:DIRECTORY "
                 "(`quorate storage random-id` draws one)",
+                ExitCode.USAGE,
+            )
+        same = [other.node_id for other in voters if other.directory_id == voter.directory]
+        if same:
+            raise CommandFailed(
+                f"voters {same[0]} and {voter.node} have the same directory id: draw one for each "
+                "(`quorate storage random-id`)",
                 ExitCode.USAGE,
             )
         voters.append(Voter(voter.node, voter.directory, voter.host, voter.port))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 import signal
 import sys
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,7 +17,7 @@ from cli.exits import CommandFailed, ExitCode
 from cli.output import emit_json, note
 
 if TYPE_CHECKING:
-    from cli.dev.plan import Plan
+    from cli.dev.plan import BrokerPlan, Plan
     from cli.dev.supervisor import Options, Supervisor
 
 NODES_MAX = 9
@@ -91,22 +90,29 @@ def dev(
     With --output json, the content of the ready file is printed when the cluster serves.
     """
     from cli.dev import plan as plans
-    from cli.dev import ports
-    from cli.dev.directories import prepare
+    from cli.dev import ports, temporary
+    from cli.dev.directories import about_lost, prepare
     from cli.dev.supervisor import Options
 
     options = Options(restart, ready_file, ready_timeout_s)
+    for left in temporary.remove_abandoned():
+        note(f"removed {left}, which a `quorate dev` that was killed left behind")
     with data_directory(data) as root:
         plan = plans.obtain(root, nodes, port)
         ports.check(plan.addresses())
         refused = prepare(plan, root / plans.PLAN_FILE, fsync=not unsafe_no_fsync)
-        note(f"starting {len(plan.brokers) - len(refused)} brokers in {root}")
+        started = len(plan.brokers) - len(refused)
+        note(f"starting {count_of(started, len(plan.brokers))} in {root}")
+        for line in about_lost(plan, refused):
+            note(line)
         run(plan, options, output, refused)
 
 
 @contextmanager
 def data_directory(data: Path | None) -> Iterator[Path]:
     """The directory to use: the given one, or a new one that is removed unless something failed."""
+    from cli.dev import temporary
+
     if data is not None:
         try:
             data.mkdir(parents=True, exist_ok=True)
@@ -114,19 +120,21 @@ def data_directory(data: Path | None) -> Iterator[Path]:
             raise CommandFailed(
                 f"cannot use --data {data}: {error.strerror}", ExitCode.PRECONDITION
             ) from error
+        temporary.keep(data)
         yield data.resolve()
         return
-    temporary = Path(tempfile.mkdtemp(prefix="quorate-dev-"))
-    try:
-        yield temporary
-    except CommandFailed:
-        # After a failure the logs are what one wants to look at.
-        if any(temporary.glob("broker-*/broker.log")):
-            note(f"the brokers' logs are kept in {temporary}")
-        else:
-            shutil.rmtree(temporary, ignore_errors=True)
-        raise
-    shutil.rmtree(temporary, ignore_errors=True)
+    with temporary.locked_directory() as directory:
+        try:
+            yield directory
+        except CommandFailed:
+            # After a failure the logs are what one wants to look at.
+            if any(directory.glob("broker-*/broker.log")):
+                temporary.keep(directory)
+                note(f"the brokers' logs are kept in {directory}")
+            else:
+                shutil.rmtree(directory, ignore_errors=True)
+            raise
+        shutil.rmtree(directory, ignore_errors=True)
 
 
 def run(plan: Plan, options: Options, output: str, refused: Mapping[int, str]) -> None:
@@ -178,22 +186,44 @@ def welcome(plan: Plan, supervisor: Supervisor) -> str:
     up = [broker for broker in plan.brokers if broker.id not in supervisor.down]
     at = "" if str(up[0].kafka) == DEFAULT_BOOTSTRAP else f" -b {up[0].kafka}"
     quorate = own_name()
-    victim = up[-1]
-    some = "" if len(up) == len(plan.brokers) else f" of {len(plan.brokers)}"
     bootstrap = ",".join(str(broker.kafka) for broker in up)
     return "\n".join(
         [
-            f"{len(up)}{some} brokers serve. Bootstrap address: {bootstrap}",
+            f"{count_of(len(up), len(plan.brokers))} {'serves' if len(up) == 1 else 'serve'}. "
+            f"Bootstrap address: {bootstrap}",
             *(f"Broker {each} is down: {why}" for each, why in sorted(supervisor.down.items())),
             "Try, in another terminal:",
-            f"  {quorate} topic create greetings --partitions 3{at}",
+            f"  {quorate} topic create greetings --partitions 6{copies(plan, len(up))}{at}",
             f"  seq 10 | {quorate} produce greetings{at}; "
             f"{quorate} consume greetings{at} --until-end",
-            f"  kill -9 {supervisor.pids.get(victim.id)}; {quorate} cluster status{at}    "
-            f"(that is broker {victim.id})",
+            *(
+                f"  kill -9 {supervisor.pids.get(victim.id)}; {quorate} cluster status{at}    "
+                f"(that is broker {victim.id})"
+                for victim in expendable(plan, up)
+            ),
             "Ctrl-C stops the cluster.",
         ]
     )
+
+
+def count_of(some: int, total: int) -> str:
+    """`3 brokers`, `2 of 3 brokers`, `1 broker`."""
+    of_all = "" if some == total else f" of {total}"
+    return f"{some}{of_all} {'broker' if total == 1 else 'brokers'}"
+
+
+def copies(plan: Plan, up: int) -> str:
+    """The option that a new topic needs while fewer brokers live than it has copies by default."""
+    from cli.dev.plan import REPLICATION_FACTOR_MAX
+
+    usual = min(len(plan.brokers), REPLICATION_FACTOR_MAX)
+    return "" if up >= usual else f" --replication-factor {up}"
+
+
+def expendable(plan: Plan, up: list[BrokerPlan]) -> list[BrokerPlan]:
+    """One broker without which the others are still a majority of the voters, if there is one."""
+    left = [broker for broker in up[:-1] if broker.id in {voter.id for voter in plan.voters}]
+    return up[-1:] if len(left) >= plan.majority else []
 
 
 def own_name() -> str:

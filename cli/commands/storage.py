@@ -95,6 +95,12 @@ def format_(
         data = data or Path(settings.text("log.dirs"))
         node_id = settings.integer("node.id") if node_id is None else node_id
         voters = voters or _configured(settings.static.get("controller.quorum.voters"))
+    if not voters:
+        raise CommandFailed(
+            "no voters are given, so the broker could never find a cluster: give --voter for each "
+            "of them (or controller.quorum.voters), as on every other broker",
+            ExitCode.USAGE,
+        )
     assert data is not None
     assert node_id is not None
     own = own_directory(directory_id, node_id, voters)

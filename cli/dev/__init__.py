@@ -4,6 +4,7 @@ It does by itself what an operator does by hand on several machines: choose port
 (`plan`, `ports`), format the directories, write one configuration file per broker, start every
 broker as a process of its own (`supervisor`), wait until the cluster really serves (`probe`), and
 tell others where it is (`ready`). Brokers that die are started again within limits (`restarts`).
+What a run that was killed leaves in the temporary directory, the next one removes (`temporary`).
 
 Rules: brokers get no special treatment, they run `quorate broker start` with a file that one could
 write oneself; readiness is what a client sees, not what a process says about itself; no process

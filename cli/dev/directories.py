@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 
 from cli.dev import plan as plans
@@ -36,6 +37,33 @@ def prepare(plan: Plan, kept_in: Path, *, fsync: bool) -> dict[int, str]:
     return refused
 
 
+def is_lost(broker: BrokerPlan) -> bool:
+    """Its data directory was there, and is not any more."""
+    return broker.formatted and not (broker.data / FILE_NAME).exists()
+
+
+def about_lost(plan: Plan, refused: Collection[int]) -> list[str]:
+    """What to say, once, when data directories are gone: why they are not made, and what to do.
+
+    `refused`: all brokers that are not started. The plan may be as it was before `prepare`.
+    """
+    lost = [broker for broker in plan.brokers if broker.id in refused and is_lost(broker)]
+    if not lost:
+        return []
+    left = sum(voter.id not in refused for voter in plan.voters)
+    fate = (
+        "the other voters are a majority, and hold what their topics' copies acknowledged"
+        if left >= plan.majority
+        else "what only the lost directories held is gone, and docs/recovery.md says how to go on "
+        "with a copy that is left (`quorate cluster recover`)"
+    )
+    return [
+        "a lost data directory is not made anew: its broker would vote as if it still had what "
+        f"went with it. Put it back if it was moved away; {fate}. To begin anew, give another "
+        "--data directory"
+    ]
+
+
 def _make(broker: BrokerPlan, identity: Properties) -> None:
     """Format unless it is formatted like this; CommandFailed when that must not or cannot be."""
     if broker.data.exists() and not broker.data.is_dir():
@@ -43,11 +71,8 @@ def _make(broker: BrokerPlan, identity: Properties) -> None:
             f"{broker.data} is a file, and its data directory should be there: put the directory "
             "back if it was moved away, or begin anew with another --data directory"
         )
-    if broker.formatted and not (broker.data / FILE_NAME).exists():
+    if is_lost(broker):
         raise CommandFailed(
-            f"its data directory {broker.data} was formatted before and is gone or empty; with it "
-            "went its copies and its votes. Formatted anew it would vote as if it had them, so "
-            "it is not. The other brokers hold what was acknowledged; put the directory back if "
-            "it was moved away, or begin anew with another --data directory"
+            f"its data directory {broker.data} was formatted before and is gone or empty"
         )
     format_directory(broker.data, identity, ignore_formatted=True)

@@ -19,6 +19,7 @@ DEFAULT_NODES = 3
 DEFAULT_PORT = 9092
 PEER_PORT_DISTANCE = 100
 """A broker's peer port is its Kafka port plus this."""
+PORT_MAX = 65535
 REPLICATION_FACTOR_MAX = 3
 VOTERS_MAX = 3
 """The first brokers of a larger cluster vote in the metadata quorum, the others only observe."""
@@ -112,10 +113,13 @@ def create(root: Path, nodes: int, port: int) -> Plan:
     else:
         kafka = [port + number for number in range(nodes)]
         peer = [each + PEER_PORT_DISTANCE for each in kafka]
-    if max(kafka + peer) > 65535 or set(kafka) & set(peer):
+    if set(kafka) & set(peer):
+        raise CommandFailed(f"at most {PEER_PORT_DISTANCE} brokers fit", ExitCode.USAGE)
+    if max(peer) > PORT_MAX:
+        lowest = PORT_MAX - PEER_PORT_DISTANCE - nodes + 1
         raise CommandFailed(
-            f"--port {port} leaves no room for {nodes} brokers: they need ports up to {max(peer)}, "
-            f"and at most {PEER_PORT_DISTANCE} brokers fit",
+            f"--port {port} is too high for {nodes} brokers: the peer ports would "
+            f"go up to {max(peer)}, and the highest port is {PORT_MAX}. At most --port {lowest}",
             ExitCode.USAGE,
         )
     brokers = tuple(

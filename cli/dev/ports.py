@@ -24,11 +24,10 @@ def check(addresses: Iterable[Address]) -> None:
         if problem is None:
             continue
         if problem.errno == errno.EADDRINUSE:
-            taken_by = holder(address.port)
-            by_whom = f" by {taken_by}" if taken_by else ""
             raise CommandFailed(
-                f"port {address.port} is in use{by_whom}; stop that, or use other ports: --port 0 "
-                "picks free ones (a directory kept with --data stays with its ports)",
+                f"port {address.port} is in use{_by_whom(address.port)}, or use other ports: "
+                '--port 0 picks free ones (`make quorum ARGS="--port 0"`; a directory kept with '
+                "--data stays with its ports)",
                 ExitCode.PRECONDITION,
             )
         raise CommandFailed(
@@ -68,15 +67,43 @@ def pick(count: int) -> list[int]:
     )
 
 
-def holder(port: int) -> str | None:
-    """The process that listens on `port`, as `name (pid N)`; None where /proc does not tell."""
+def _by_whom(port: int) -> str:
+    """Who has the port, and whom to stop."""
+    pid = holder(port)
+    if pid is None:
+        return "; stop what listens there"
+    who = f" by {_name(Path('/proc') / str(pid))} (pid {pid})"
+    dev = supervisor_of(pid)
+    if dev is None:
+        return f"{who}; stop that"
+    return (
+        f"{who}, a broker of the `quorate dev` with pid {dev}, which would start it again; stop "
+        f"that one (Ctrl-C, or kill {dev})"
+    )
+
+
+def supervisor_of(pid: int) -> int | None:
+    """The `quorate dev` whose child `pid` is, None when it is nobody's."""
+    try:
+        # After the name, which may hold anything, in parentheses: state, then the parent.
+        stat = (Path("/proc") / str(pid) / "stat").read_text(encoding="utf-8", errors="replace")
+        parent = int(stat.rpartition(")")[2].split()[1])
+        line = (Path("/proc") / str(parent) / "cmdline").read_bytes().split(b"\0")
+    except (OSError, ValueError, IndexError):
+        return None
+    runs_us = any(word == b"cli.main" or word.endswith(b"quorate") for word in line)
+    return parent if runs_us and b"dev" in line else None
+
+
+def holder(port: int) -> int | None:
+    """The pid of the process that listens on `port`; None where /proc does not tell."""
     inodes = _listening_inodes(port)
     if not inodes:
         return None
     wanted = {f"socket:[{inode}]" for inode in inodes}
     for process in sorted(Path("/proc").glob("[0-9]*"), key=lambda path: int(path.name)):
         if any(_link(descriptor) in wanted for descriptor in _entries(process / "fd")):
-            return f"{_name(process)} (pid {process.name})"
+            return int(process.name)
     return None
 
 

@@ -91,8 +91,6 @@ class Supervisor:
         Brokers that do not start are left out while the others are a majority of the voters.
         Raises CommandFailed when it does not come up, or when no broker is left.
         """
-        for number, reason in sorted(self._down.items()):
-            self._say(f"broker {number} is not started: {reason}")
         self._need_majority()
         if self._failure is not None:
             raise self._failure
@@ -116,6 +114,8 @@ class Supervisor:
         with trio.move_on_after(self._options.ready_timeout_s) as scope:
             await probe.wait_until_serving(self._expected)
         if scope.cancelled_caught:
+            for number, reason in sorted(self._down.items()):
+                self._say(f"broker {number} is down: {reason}")
             for broker in self._plan.brokers:
                 self._say(f"last lines of {broker.log}:\n{tail(broker.log)}")
             self._fail(
@@ -159,6 +159,9 @@ class Supervisor:
             )
             if not self._options.restart:
                 self._give_up(broker, "restarts are off", status)
+                return
+            if status == ExitCode.PRECONDITION:
+                self._give_up(broker, "starting it again does not help", status)
                 return
             uptime_s = trio.current_time() - started
             delay_s = policy.died(uptime_s, killed=status == -signal.SIGKILL)

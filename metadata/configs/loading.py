@@ -232,10 +232,15 @@ def _from_environment(
             continue
         name = _BY_VARIABLE.get(variable)
         if name is None:
-            near = suggestion(variable, _BY_VARIABLE)
+            near = suggestion(_own_part(variable), map(_own_part, _BY_VARIABLE), ENVIRONMENT_PREFIX)
             problems.append(f"environment: {variable[:80]} is not a setting's variable.{near}")
         else:
             yield name, _Given(Origin("environment", variable), text)
+
+
+def _own_part(variable: str) -> str:
+    """Without what all variables have in common, which would make any two of them look alike."""
+    return variable.removeprefix(ENVIRONMENT_PREFIX)
 
 
 def _from_flags(flags: Mapping[str, str]) -> Iterator[tuple[str, _Given]]:

@@ -61,10 +61,13 @@ def broker_definition(name: str) -> ConfigDef:
     raise _stranger(name, "a broker", (*BROKER_CONFIGS, *ALIASES))
 
 
-def suggestion(name: str, known: Iterable[str]) -> str:
-    """ " Did you mean X?" for the nearest known name, or nothing when none is near."""
+def suggestion(name: str, known: Iterable[str], before: str = "") -> str:
+    """ " Did you mean X?" for the nearest known name, or nothing when none is near.
+
+    `before` is put before the name that is shown.
+    """
     near = get_close_matches(name[:_NAME_CHARACTERS_MAX], list(known), n=1, cutoff=0.6)
-    return f" Did you mean {near[0]}?" if near else ""
+    return f" Did you mean {before}{near[0]}?" if near else ""
 
 
 def _stranger(name: str, whose: str, known: Iterable[str]) -> InvalidConfig:

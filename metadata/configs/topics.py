@@ -151,7 +151,10 @@ TOPICS: tuple[ConfigDef, ...] = (
         ConfigType.BOOLEAN,
         "false",
         Scope.BOTH,
-        Never("a replica without the committed log never leads; an operator can `recover` a group"),
+        Never(
+            "a replica without the committed log never leads; when a majority is lost for good, "
+            "`quorate cluster recover` goes on with one copy (docs/recovery.md)"
+        ),
         "Whether a replica that lacks acknowledged records may lead. It never may.",
         dynamic=True,
         kafka_note="`true` is refused: Raft does not allow it.",

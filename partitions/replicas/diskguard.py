@@ -37,14 +37,17 @@ class DiskGuard:
         directory: str,
         free_bytes_min: int,
         stop_replication: Callable[[bool], None],
+        fail: Callable[[str], None],
     ) -> None:
         """`stop_replication(stop)` is called when entries of other leaders are not to be taken
-        any more, and when they are again. `directory` is for messages."""
+        any more, and when they are again. `directory` is for messages. `fail(reason)` ends the
+        broker: a directory that cannot be looked at is not there, and nothing written lasts."""
         self._fs = fs
         self._reactor = reactor
         self._directory = directory
         self._free_bytes_min = free_bytes_min
         self._stop_replication = stop_replication
+        self._fail = fail
         self._room_bytes = self._unseen_bytes = 0
         """To the minimum; and what may be written before the next look."""
         self._stopped = False
@@ -72,7 +75,15 @@ class DiskGuard:
 
     def look(self) -> None:
         """Ask the file system."""
-        free = self._fs.free_bytes()
+        try:
+            free = self._fs.free_bytes()
+        except OSError as error:
+            self.low = True
+            self._fail(
+                f"the data directory {self._directory} is gone ({error.strerror or error}): was it "
+                "removed or moved away, or its disk unmounted?"
+            )
+            return
         self._room_bytes = free - self._free_bytes_min
         self._unseen_bytes = min(self._room_bytes, LOOK_BYTES)
         margin = self._free_bytes_min // _CLEARLY_MORE if self.low else 0

@@ -56,8 +56,10 @@ class ReplicaManager:
         layers: Callable[[], BrokerLayers],
         led: Callable[[int, int], None],
         settings: ReplicaSettings,
+        fail: Callable[[str], None],
     ) -> None:
-        """`led(group, term)` is called for every leadership confirmed here."""
+        """`led(group, term)` is called for every leadership confirmed here; `fail(reason)` ends
+        the broker."""
         self._engine = engine
         self._fs = fs
         self._reactor = reactor
@@ -66,7 +68,7 @@ class ReplicaManager:
         self._insync = InsyncGate(reactor, engine.links.serves)
         self._settings = settings
         self._guard = DiskGuard(
-            fs, reactor, settings.directory, settings.free_bytes_min, engine.refuse_entries
+            fs, reactor, settings.directory, settings.free_bytes_min, engine.refuse_entries, fail
         )
         self._preferred = PreferredLeaders(
             engine, reactor, self._running_groups, settings.rebalance_interval_us

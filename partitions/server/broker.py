@@ -105,6 +105,7 @@ class Broker:
             self._layers,
             self.spread.local,
             _replica_settings(settings),
+            self._fail,
         )
         self._client = ControllerClient(reactor, self.rpc, self.metadata, self.engine.links.is_up)
         self._life = self._make_life(addresses)

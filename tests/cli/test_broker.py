@@ -85,7 +85,7 @@ def test_wrong_settings_are_a_usage_error_that_names_them(
         (Misconfigured("the directory belongs to node 7"), ExitCode.PRECONDITION),
         (CorruptLog("wal-3: round 7 is not what was written"), ExitCode.PRECONDITION),
         (DiskFailed("wal-3: Input/output error"), ExitCode.FAILED),
-        (CorruptLog("wal/: it is gone"), ExitCode.FAILED),
+        (CorruptLog("wal/: it is gone"), ExitCode.PRECONDITION),
         (NotADirectoryError(20, "Not a directory", "metadata"), ExitCode.FAILED),
     ],
 )
@@ -100,6 +100,16 @@ def test_how_a_broker_ends_decides_the_exit_code(
     assert result.code == code
     assert str(error) in result.err
     assert code is not ExitCode.FAILED or "log.dirs /nowhere: " in result.err, "whose paths"
+
+
+def test_a_directory_that_is_not_there_is_not_made(quorate: Runner, tmp_path: Path) -> None:
+    data = tmp_path / "no" / "such"
+    result = quorate(
+        *("broker", "start", "--set", "node.id=1", "--set", f"log.dirs={data}"),
+    )
+    assert result.code == ExitCode.PRECONDITION
+    assert f"log.dirs {data}: there is no such directory" in result.err
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_broker_of_dev_stops_when_dev_is_gone(config: Path) -> None:

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,7 +15,12 @@ from typing import Any
 
 import pytest
 
+from cli.commands.dev import data_directory, welcome
+from cli.dev import plan as plans
+from cli.dev import temporary
+from cli.dev.supervisor import Options, Supervisor
 from cli.exits import ExitCode
+from raftlog.disk.properties import DirectoryLock
 from tests.cli import fake_broker
 from tests.cli.test_supervisor import alive
 
@@ -79,15 +85,75 @@ def test_a_signal_ends_everything_and_a_temporary_cluster_leaves_nothing(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_people_are_told_the_address_and_three_things_to_try(tmp_path: Path) -> None:
+def test_people_are_told_the_address_and_what_to_try(tmp_path: Path) -> None:
     with dev(tmp_path, "--port", "0") as process:
         assert process.stdout is not None
-        lines = [process.stdout.readline() for _ in range(6)]
+        lines = [process.stdout.readline() for _ in range(5)]
         finish(process, signal.SIGINT)
     assert "Bootstrap address: 127.0.0.1:" in lines[0]
     assert " topic create " in lines[2]
     assert " produce " in lines[3]
-    assert "kill -9" in lines[4]
+    assert "Ctrl-C" in lines[4], "both of two brokers are needed: none is to be killed"
+
+
+def test_the_suggestions_are_for_the_brokers_that_are_up(tmp_path: Path) -> None:
+    """No broker is to be killed that the others need, and no topic wants more copies than live."""
+    plan = plans.create(tmp_path, 3, 9092)
+    said = {}
+    for down in ({}, {2: "gone"}):
+        supervisor = Supervisor(plan, Options(), print, refused=down)
+        said[len(down)] = welcome(plan, supervisor)
+    assert said[0].startswith("3 brokers serve.")
+    assert "kill -9" in said[0]
+    assert "--partitions 6\n" in said[0]
+    assert said[1].startswith("2 of 3 brokers serve.")
+    assert "kill -9" not in said[1]
+    assert "--partitions 6 --replication-factor 2\n" in said[1]
+    five = plans.create(tmp_path, 5, 9092)
+    text = welcome(five, Supervisor(five, Options(), print, refused={1: "gone"}))
+    assert "(that is broker 5)" in text, "an observer: both voters stay"
+    one = plans.create(tmp_path, 1, 9092)
+    text = welcome(one, Supervisor(one, Options(), print))
+    assert text.startswith("1 broker serves.")
+    assert "kill -9" not in text
+
+
+def test_what_a_killed_run_left_is_removed_by_the_next_and_nothing_else(tmp_path: Path) -> None:
+    kept = tmp_path / "quorate-dev-kept"
+    (kept / "broker-1").mkdir(parents=True)
+    with dev(tmp_path, "--port", "0", "-o", "json") as alive_one:
+        announced(alive_one)
+        (used,) = set(tmp_path.iterdir()) - {kept}
+        with dev(tmp_path, "--port", "0", "-o", "json") as victim:
+            brokers = [broker["pid"] for broker in announced(victim)["brokers"]]
+            (left,) = set(tmp_path.iterdir()) - {kept, used}
+            victim.kill()
+            victim.wait(PATIENCE_S)
+        for pid in brokers:  # these only look like brokers: they do not stop by themselves
+            os.kill(pid, signal.SIGKILL)
+        assert left.exists()
+        with dev(tmp_path, "--port", "0", "-o", "json") as third:
+            announced(third)
+            assert not left.exists()
+            assert used.exists()
+            assert kept.exists()
+            assert f"removed {left}" in finish(third, signal.SIGTERM)
+
+
+def test_only_what_nobody_holds_is_abandoned(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with temporary.locked_directory() as used, temporary.locked_directory() as continued:
+        assert temporary.remove_abandoned() == []
+    data = used / "broker-1" / "data"
+    data.mkdir(parents=True)
+    with data_directory(continued):  # given as --data: somebody's, whatever it is called
+        pass
+    with DirectoryLock(data):
+        assert temporary.remove_abandoned() == [], "a broker still stops there"
+    assert temporary.remove_abandoned() == [used]
+    assert list(tmp_path.iterdir()) == [continued]
 
 
 def test_a_kept_cluster_is_found_again(tmp_path: Path) -> None:

@@ -6,6 +6,8 @@ import json
 import os
 import shutil
 import socket
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -93,7 +95,14 @@ def test_a_directory_is_formatted_once_and_never_again(tmp_path: Path) -> None:
     refused = prepared(tmp_path)
     assert list(refused) == [1]
     assert str(data) in refused[1]
-    assert "--data" in refused[1]
+    plan = plans.obtain(tmp_path, None, None)
+    (advice,) = directories.about_lost(plan, refused)
+    assert "the other voters are a majority" in advice
+    (worse,) = directories.about_lost(plan, {1: "", 2: ""})
+    assert "quorate cluster recover" in worse
+    assert "majority" not in worse
+    assert all("another --data directory" in each for each in (advice, worse))
+    assert directories.about_lost(plan, {2: "its port is taken"}) == []
     data.mkdir()
     assert list(prepared(tmp_path)) == [1]
     assert list(data.iterdir()) == []
@@ -170,6 +179,32 @@ def test_a_taken_port_is_reported_with_its_process() -> None:
     assert f"port {port} is in use by " in caught.value.message
     assert f"(pid {os.getpid()})" in caught.value.message
     ports.check([Address("127.0.0.1", port)])
+
+
+def test_of_a_port_that_a_dev_cluster_has_the_dev_is_to_be_stopped(tmp_path: Path) -> None:
+    """Its broker would be started again."""
+    child = "import socket; s = socket.create_server(('127.0.0.1', 0)); "
+    child += "print(s.getsockname()[1], flush=True); input()"
+    parent = "import subprocess, sys; subprocess.run([sys.executable, '-c', sys.argv[3]])"
+    with subprocess.Popen(
+        [sys.executable, "-c", parent, "cli.main", "dev", child],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as dev:
+        assert dev.stdout is not None
+        port = int(dev.stdout.readline())
+        with pytest.raises(CommandFailed, match=f"`quorate dev` with pid {dev.pid}, which would"):
+            ports.check([Address("127.0.0.1", port)])
+        dev.communicate("\n")
+
+
+@pytest.mark.parametrize("port", [65534, 65434])
+def test_a_port_that_is_too_high_is_refused_with_the_highest(tmp_path: Path, port: int) -> None:
+    with pytest.raises(CommandFailed, match=r"At most --port 65433$") as caught:
+        plans.create(tmp_path, 3, port)
+    assert caught.value.exit_code == ExitCode.USAGE
+    assert plans.create(tmp_path, 3, 65433).brokers[2].peer.port == 65535
 
 
 def test_dev_refuses_to_start_beside_something_else(quorate: Runner, tmp_path: Path) -> None:

@@ -78,9 +78,20 @@ def test_a_formatted_directory_is_never_formatted_again(quorate: Runner, tmp_pat
     assert (tmp_path / FILE_NAME).read_bytes() == before
 
 
+def test_without_voters_nothing_is_formatted(quorate: Runner, tmp_path: Path) -> None:
+    """The broker would refuse to start, and the directory to be formatted again."""
+    data = tmp_path / "data"
+    result = quorate(
+        "storage", "format", "--data", str(data), "--node-id", "1", "--cluster-id", "c"
+    )
+    assert (result.code, "--voter" in result.err) == (ExitCode.USAGE, True)
+    assert not data.exists()
+
+
 @pytest.mark.parametrize(
     "more",
     [
+        ("--voter", f"4@host4:9192:{DIRECTORIES[0].hex()}"),
         ("--voter", "4@host:1"),
         ("--voter", "nonsense"),
         ("--voter", VOTERS[0]),

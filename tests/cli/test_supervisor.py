@@ -141,6 +141,16 @@ async def test_a_broker_that_fails_at_its_start_is_not_retried_for_ever(tmp_path
     assert bench.supervisor.pids == {}
 
 
+async def test_a_broker_that_says_it_is_of_no_use_is_started_once(tmp_path: Path) -> None:
+    """Exit code 5: this machine is not as needed."""
+    bench = Bench(tmp_path, {3: "fail-5"})
+    async with bench.running():
+        assert sum("broker 3 ended: exit code 5" in line for line in bench.said) == 1
+        down = bench.supervisor.down[3]
+        assert "starting it again does not help" in down
+        assert "the disk is on fire" in down
+
+
 async def test_a_broker_that_must_not_start_is_left_out(tmp_path: Path) -> None:
     bench = Bench(tmp_path, {}, refused={2: "its directory is gone"})
     async with bench.running():

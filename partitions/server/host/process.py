@@ -43,6 +43,11 @@ EXIT_BROKEN = 70
 def run_broker(settings: BrokerSettings) -> None:
     """Serve until SIGTERM or SIGINT. Raises Misconfigured before anything is served."""
     root = Path(settings.text("log.dirs"))
+    if not root.is_dir():
+        raise Misconfigured(
+            f"log.dirs {root}: there is no such directory. Is its disk mounted? A new one is made "
+            "by `quorate storage format`"
+        )
     fs = OsFileSystem(root, sync=not settings.switch("unsafe.no.fsync"))
     try:
         properties = read_properties(fs)

@@ -171,6 +171,12 @@ def test_ports_taken_by_the_system_are_fine() -> None:
     assert settings.advertised_listeners[0].port == 0
 
 
+def test_a_variable_is_not_like_another_for_its_prefix() -> None:
+    assert "Did you mean" not in problems(MINIMAL, {"QUORATE_FOO_BAR": "1"})
+    close = problems(MINIMAL, {"QUORATE_NUM_PARTITOINS": "1"})
+    assert "Did you mean QUORATE_NUM_PARTITIONS?" in close
+
+
 def test_variables_of_other_uses_can_be_ignored() -> None:
     environment = {"QUORATE_SETTINGS_FILE": "q.toml"}
     load_settings(MINIMAL, environment, ignored_environment=("QUORATE_SETTINGS_FILE",))

@@ -30,7 +30,10 @@ class Rig:
         self.stops: list[bool] = []
         self.errors: list[KafkaError] = []
         process = self.reactor.process("broker")
-        self.guard = DiskGuard(self.disk, process, "/data", MINIMUM, self.stops.append)
+        self.failures: list[str] = []
+        self.guard = DiskGuard(
+            self.disk, process, "/data", MINIMUM, self.stops.append, self.failures.append
+        )
         self.guard.start()
 
     def free(self, size: int) -> None:
@@ -91,6 +94,22 @@ def test_other_leaders_entries_are_taken_down_to_half_the_minimum() -> None:
     assert rig.stops == [True]
     rig.free(MINIMUM)
     assert rig.stops == [True, False]
+
+
+def test_a_directory_that_is_gone_ends_the_broker_with_a_sentence(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rig = Rig(1 << 30)
+    assert rig.accepts()
+
+    def gone() -> int:
+        raise FileNotFoundError(2, "No such file or directory")
+
+    monkeypatch.setattr(rig.disk, "free_bytes", gone)
+    rig.free(1 << 30)
+    (reason,) = rig.failures
+    assert "the data directory /data is gone (No such file or directory)" in reason
+    assert not rig.accepts()
 
 
 # --- whole brokers
