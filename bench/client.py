@@ -125,7 +125,7 @@ def latency(options: dict[str, Any]) -> dict[str, Any]:
             producer.poll(1)
         took.append(time.perf_counter() - begin)
         number += 1
-    return {**percentiles(took[50:]), "messages": number, "errors": done.bad}
+    return {**percentiles(took[options.get("skip", 50) :]), "messages": number, "errors": done.bad}
 
 
 def consume(options: dict[str, Any]) -> dict[str, Any]:

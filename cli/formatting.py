@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import secrets
 from pathlib import Path
 from typing import Any
 
 from cli.exits import CommandFailed, ExitCode
+from raftlog.disk.acquaintances import FORMATTING_BYTES
 from raftlog.disk.fs import OsFileSystem
 from raftlog.disk.properties import (
     FILE_NAME,
@@ -58,13 +60,14 @@ def format_directory(data: Path, wanted: Properties, *, ignore_formatted: bool) 
         data.mkdir(parents=True, exist_ok=True)
         fs = OsFileSystem(data)
         if not (ignore_formatted and fs.exists(FILE_NAME)):
-            write_properties(fs, wanted)
+            write_properties(fs, wanted._replace(formatting=secrets.token_bytes(FORMATTING_BYTES)))
             return
         found = read_properties(fs)
     except ValueError as error:
         raise CommandFailed(f"cannot format {data}: {error}", ExitCode.USAGE) from error
     except (Misconfigured, OSError) as error:
         raise CommandFailed(f"cannot format {data}: {error}", ExitCode.PRECONDITION) from error
+    found = found._replace(formatting=b"")  # each formatting has its own
     if found != wanted:
         raise CommandFailed(
             f"{data} is formatted already, and differently in: {_difference(found, wanted)}; "
@@ -91,6 +94,7 @@ def describe_directory(data: Path) -> dict[str, Any]:
         ),
         "voters": [str(voter) for voter in found.voters],
         "recovery": found.recovery or None,
+        "formatting": found.formatting.hex() or None,
         "abandoned": [f"{node}:{directory.hex()}" for node, directory in found.abandoned],
     }
 

@@ -59,7 +59,11 @@ class GroupLog(LogReader, Protocol):
         """The present end, to be recorded once `sync_job` of the same moment has run."""
 
     def sync_job(self) -> Callable[[], None]:
-        """A job for the storage thread that makes durable all that was appended so far."""
+        """A job for the storage thread that makes durable all that was appended so far.
+
+        An OSError of it ends the process. CorruptLog ends the group alone: its directory is
+        not there any more.
+        """
 
     def close(self) -> None:
         """Release files."""

@@ -54,10 +54,10 @@ def start(
         run_broker(settings)
     except Misconfigured as error:
         raise CommandFailed(str(error), ExitCode.PRECONDITION) from error
-    except CorruptLog as error:
-        raise CommandFailed(f"CorruptLog: {error}", ExitCode.PRECONDITION) from error
-    except DiskFailed as error:
-        raise CommandFailed(f"DiskFailed: {error}") from error
+    except (CorruptLog, DiskFailed, OSError) as error:
+        where = settings.text("log.dirs")  # the messages name paths below it
+        code = ExitCode.PRECONDITION if isinstance(error, CorruptLog) else ExitCode.FAILED
+        raise CommandFailed(f"log.dirs {where}: {type(error).__name__}: {error}", code) from error
 
 
 def load(config: Path | None, overrides: tuple[tuple[str, str], ...]) -> BrokerSettings:

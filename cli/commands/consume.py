@@ -246,6 +246,7 @@ def _passes_by_itself(error: KafkaError) -> bool:
     from confluent_kafka import KafkaError as Codes
 
     passing = (
+        Codes._UNKNOWN_PARTITION,  # one without a leader for now: that it exists was seen before
         Codes._TRANSPORT,
         Codes._ALL_BROKERS_DOWN,
         Codes._UNSUPPORTED_FEATURE,

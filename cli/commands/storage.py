@@ -55,7 +55,8 @@ def random_id(output: str) -> None:
 @click.option(
     "--directory-id",
     metavar="HEX",
-    help="32 hexadecimal digits. [default: what --voter says of this node, or a new one]",
+    help="32 hexadecimal digits, or `new`: for a directory that takes the place of one that was "
+    "lost, and is no voter then. [default: what --voter says of this node, or a new one]",
 )
 @click.option(
     "--voter",
@@ -123,6 +124,8 @@ def _configured(text: str | None) -> tuple[Voter, ...]:
 def own_directory(given: str | None, node: int, voters: tuple[Voter, ...]) -> bytes:
     """This directory's id: as given, as the voters say, or new (then it is no voter's)."""
     named = {voter.node_id: voter.directory_id for voter in voters}
+    if given == "new":
+        return secrets.token_bytes(16)
     if given is None:
         return named.get(node) or secrets.token_bytes(16)
     try:

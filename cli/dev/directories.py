@@ -66,6 +66,11 @@ def about_lost(plan: Plan, refused: Collection[int]) -> list[str]:
 
 def _make(broker: BrokerPlan, identity: Properties) -> None:
     """Format unless it is formatted like this; CommandFailed when that must not or cannot be."""
+    if broker.data.exists() and not broker.data.is_dir():
+        raise CommandFailed(
+            f"{broker.data} is a file, and its data directory should be there: put the directory "
+            "back if it was moved away, or begin anew with another --data directory"
+        )
     if is_lost(broker):
         raise CommandFailed(
             f"its data directory {broker.data} was formatted before and is gone or empty"

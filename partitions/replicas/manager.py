@@ -10,15 +10,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
-import structlog
-
 from metadata.configs import BrokerLayers, TopicConfig, topic_config
 from metadata.image import ImageDelta, MetadataImage, Partition, Topic
 from metadata.records import ResourceType
 from partitions.replicas.creation import PARTITIONS_DIRECTORY, Creation
+from partitions.replicas.directories import remove_directory, remove_orphans, sync_files
 from partitions.replicas.diskguard import DiskGuard
 from partitions.replicas.insync import InsyncGate
-from partitions.replicas.offline import OfflineReplica, report, sync_files
+from partitions.replicas.offline import OfflineReplica, report
 from partitions.replicas.preferred import PreferredLeaders
 from partitions.replicas.replica import PartitionReplica
 from partitions.storage import FileCache, LogConfig, PartitionLog
@@ -28,8 +27,6 @@ from raftlog.engine import Engine, Group
 from raftlog.errors import CorruptLog
 from raftlog.seams import FileSystem, Reactor
 from raftlog.types import METADATA_GROUP, NO_HARD_STATE, Entry, ReplicaId
-
-log = structlog.get_logger()
 
 PREFERRED_DELAY_US = 100_000
 """After a start, preferred leaders wait this long for connections before they campaign."""
@@ -156,7 +153,7 @@ class ReplicaManager:
 
     def _found_offline(self, group: int, creation: Creation, reason: str) -> None:
         path = creation.path(group)
-        sync_files(self._fs, path)
+        sync_files(self._files.fs, path)
         self._set_offline(
             OfflineReplica(
                 group, creation.topic, creation.topic_id, creation.partition, path, reason
@@ -166,7 +163,7 @@ class ReplicaManager:
 
     def _set_offline(self, replica: OfflineReplica) -> None:
         self.offline[replica.group] = replica
-        report(replica)
+        report(replica, self._settings.directory)
 
     def _open(
         self, group: int, creation: Creation, recovered: RecoveredGroup, image: MetadataImage
@@ -192,11 +189,7 @@ class ReplicaManager:
 
     def remove_orphans(self, known: Iterable[int]) -> None:
         """Delete directories of groups whose creation or removal a crash interrupted."""
-        groups = {str(group) for group in known}
-        for name in self._fs.listdir(PARTITIONS_DIRECTORY):
-            if name.partition("-")[0] not in groups:
-                log.info("removing an orphaned partition directory", name=name)
-                self._fs.rmtree(f"{PARTITIONS_DIRECTORY}/{name}")
+        remove_orphans(self._files.fs, known)
 
     # --- image
 
@@ -230,11 +223,20 @@ class ReplicaManager:
             return
         creation = Creation(topic.topic_id, topic.name, number, partition.replicas)
         config = self._config(image, topic.name)
-        partition_log = self._open_log(group, creation, None, config)
+        wal = self._engine.wal
+        wal.stage_create(group, creation.encode())
+        if not wal.last_round:
+            # An observer's first, ever: directories of partitions tell a lost log from a new one.
+            wal.write_round()
+            wal.sync_job()()
+        try:
+            partition_log = self._open_log(group, creation, None, config)
+        except CorruptLog as error:
+            self._found_offline(group, creation, str(error))
+            return
         replica = self._add(creation, partition_log, config)
-        self.replicas[partition.group] = replica
-        self._engine.wal.stage_create(partition.group, creation.encode())
-        self._engine.after_durable(lambda: self._created(partition.group, replica, creation))
+        self.replicas[group] = replica
+        self._engine.after_durable(lambda: self._created(group, replica, creation))
 
     def _created(self, group: int, replica: PartitionReplica, creation: Creation) -> None:
         if self.replicas.get(group) is not replica:
@@ -257,7 +259,7 @@ class ReplicaManager:
         offline = self.offline.pop(group, None)
         if offline is not None:
             self._engine.remove_group(group)
-            self._engine.after_durable(lambda: self._fs.rmtree(offline.path))
+            self._delete_later(offline.path)
             return
         replica = self.replicas.pop(group, None)
         if replica is None:
@@ -267,8 +269,11 @@ class ReplicaManager:
             self._engine.remove_group(group)
         replica.retire()
         replica.log.close()
-        path = replica.log.path
-        self._engine.after_durable(lambda: self._fs.rmtree(path))
+        self._delete_later(replica.log.path)
+
+    def _delete_later(self, path: str) -> None:
+        """Once it is durable that the group is gone."""
+        self._engine.after_durable(lambda: remove_directory(self._files.fs, path))
 
     def _configure(self, image: MetadataImage, topic: str) -> None:
         known = image.topic(topic)

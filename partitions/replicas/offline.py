@@ -11,7 +11,6 @@ from typing import NamedTuple
 import structlog
 
 from partitions.errors import ErrorCode, KafkaError
-from raftlog.seams import FileSystem
 
 log = structlog.get_logger()
 
@@ -28,14 +27,14 @@ class OfflineReplica(NamedTuple):
     reason: str
 
 
-def report(replica: OfflineReplica) -> None:
-    """One line for the operator."""
+def report(replica: OfflineReplica, data_directory: str) -> None:
+    """One line for the operator; several brokers of a host may write to one terminal."""
     log.error(
         "partition offline on this broker",
         topic=replica.topic,
         partition=replica.partition,
         group=replica.group,
-        directory=replica.path,
+        directory=f"{data_directory}/{replica.path}",
         reason=replica.reason,
         action="The other replicas go on with one less. Check this machine's disk and memory; the "
         "files are kept for inspection, and this copy stays offline until it is replaced",
@@ -48,16 +47,3 @@ def storage_error(topic: str, partition: int) -> KafkaError:
         ErrorCode.KAFKA_STORAGE_ERROR,
         f"the replica of {topic}-{partition} on this broker is offline; refresh the metadata",
     )
-
-
-def sync_files(fs: FileSystem, path: str) -> None:
-    """Make durable what is there (blocking): the write-ahead log will not keep its copy."""
-    if not fs.exists(path):
-        return
-    for name in fs.listdir(path):
-        file = fs.open(f"{path}/{name}")
-        try:
-            file.sync()
-        finally:
-            file.close()
-    fs.sync_directory(path)

@@ -14,7 +14,7 @@ import structlog
 from metadata.configs import BrokerLayers, BrokerSettings
 from metadata.controller import TopicDefaults
 from metadata.image import ImageDelta, MetadataImage
-from metadata.quorum.application import MetadataApplication, open_log
+from metadata.quorum.application import METADATA_DIRECTORY, MetadataApplication, open_log
 from metadata.quorum.client import BrokerLife, ControllerClient, Registration
 from metadata.quorum.controller import Controller, ControllerSettings
 from metadata.quorum.fetch import MetadataSource
@@ -23,13 +23,16 @@ from metadata.quorum.observer import MetadataObserver
 from metadata.quorum.rpc import Rpc
 from metadata.quorum.spread import LeaderSpread
 from metadata.records import Listener
+from partitions.replicas.creation import PARTITIONS_DIRECTORY
+from partitions.replicas.directories import partition_directories
 from partitions.replicas.manager import PREFERRED_DELAY_US, ReplicaManager, ReplicaSettings
 from partitions.server.services import BrokerServices
 from raftlog.core import Timing
 from raftlog.disk.properties import Properties
+from raftlog.disk.segment_log import SegmentLog
 from raftlog.disk.wal import Recovered, Wal
 from raftlog.engine import Engine, Group, Transport
-from raftlog.errors import DiskFailed, Misconfigured
+from raftlog.errors import CorruptLog, DiskFailed, Misconfigured
 from raftlog.ready import SoftState
 from raftlog.seams import FileSystem, Reactor
 from raftlog.storage import GroupLog
@@ -82,6 +85,8 @@ class Broker:
         self._wal, recovered = Wal.open(
             fs, WAL_DIRECTORY, part_bytes=part_bytes, random=reactor.random
         )
+        if not recovered.last_round:
+            _refuse_lost_log(fs)
         self._allocate_wal()
         self.engine = self._make_engine(transport)
         self.rpc = Rpc(reactor, self.me, self.engine.send_app_frame)
@@ -215,7 +220,8 @@ class Broker:
         for group in recovered.replay(opened, deliver):
             if group not in self.manager.offline:
                 self._wal.stage_reset(group, logs[group].snapshot())
-        self.manager.remove_orphans(recovered.groups)
+        if recovered.last_round:  # a new log knows of no partition: it is no witness against one
+            self.manager.remove_orphans(recovered.groups)
         if self._voter is not None:
             self._start_metadata(recovered, self._voter)
         self.manager.start(partitions, recovered.groups)
@@ -335,6 +341,24 @@ class Broker:
         self._wal.close(clean=True)
         for group in self.engine.groups.values():
             group.log.close()
+
+
+def _refuse_lost_log(fs: FileSystem) -> None:
+    """Raise CorruptLog when a write-ahead log without a round stands beside what needs one.
+
+    Before the first round is durable no partition has a directory, and the metadata log has no
+    more than the founders' snapshot: that much a first start leaves behind that was cut short.
+    """
+    found = [f"{PARTITIONS_DIRECTORY}/{name}" for name in partition_directories(fs)[:1]]
+    if not found and SegmentLog.has_entries(fs, METADATA_DIRECTORY):
+        found = [f"{METADATA_DIRECTORY}/"]
+    if found:
+        raise CorruptLog(
+            f"{WAL_DIRECTORY}/: this write-ahead log holds no round, but {found[0]} needs one that "
+            "does: it was removed, and with it went votes and entries that were promised to "
+            "others, so this broker must not start as if it were new. Restore the files, or format "
+            "the data directory anew under a new id"
+        )
 
 
 def _timing(settings: BrokerSettings) -> Timing:

@@ -1,19 +1,57 @@
-"""Open files of segments: opened when first used, at most so many at a time.
+"""What a partition's log sees of the disk: its own files, and what their loss means.
 
-One cache may serve all logs of a broker. A file with unsynced writes is pinned: closing it
-first would lose the report of a failed write-back. Everything here runs on the loop, but for
-`release`, which the storage thread calls at the end of a sync.
+Files of segments are opened when first used, at most so many at a time. One cache may serve
+all logs of a broker. A file with unsynced writes is pinned: closing it first would lose the
+report of a failed write-back. Everything here runs on the loop, but for `release` and the
+FileSystem, which the storage thread uses too.
+
+A file or directory of a partition that is gone, is something else or cannot be read is damage to
+that partition: CorruptLog, which ends its group and no other. Failed writes and syncs, and a full
+disk, stay OSErrors and end the process: what they say is true of more than one directory, and
+after them nobody knows what is durable.
 """
 
 from __future__ import annotations
 
+import errno
 from collections import OrderedDict, deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from raftlog.errors import CorruptLog
 from raftlog.seams import File, FileSystem
 
 OPEN_FILES_MAX = 8
 """Enough for one log; a cache that is shared should be given what the process may open."""
+_NOT_AS_LEFT = frozenset(
+    {
+        errno.ENOENT,
+        errno.ENOTDIR,
+        errno.EISDIR,
+        errno.EEXIST,
+        errno.ENOTEMPTY,
+        errno.ENXIO,
+        errno.ELOOP,
+        errno.EACCES,
+        errno.EPERM,
+    }
+)
+"""A name is not there, or stands for something else, or is forbidden: somebody changed that."""
+_UNREADABLE = _NOT_AS_LEFT | {errno.EIO}
+"""For what only reads: there EIO is a bad medium. For the others it is a failed write or sync."""
+
+
+@contextmanager
+def _ours(path: str, what: str, codes: frozenset[int] = _NOT_AS_LEFT) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in codes:
+            raise
+        raise CorruptLog(
+            f"{path} {what}: {error.strerror}. It was removed, replaced or forbidden, or the disk "
+            "lost it: this replica must not vote"
+        ) from error
 
 
 class PartitionFile:
@@ -41,11 +79,63 @@ class PartitionFile:
             ) from error
 
 
+class PartitionFileSystem:
+    """The FileSystem for the directories of partitions: CorruptLog where the module says so.
+
+    A file that is open stays usable when its name is gone; the next change of names, or the
+    next start, notices.
+    """
+
+    def __init__(self, fs: FileSystem) -> None:
+        self._fs = fs
+        self.free_bytes = fs.free_bytes
+
+    def open(self, path: str, *, create: bool = False) -> PartitionFile:
+        """See FileSystem."""
+        with _ours(path, "cannot be opened", _UNREADABLE):
+            return PartitionFile(self._fs.open(path, create=create), path)
+
+    def exists(self, path: str) -> bool:
+        """See FileSystem."""
+        with _ours(path, "cannot be looked at", _UNREADABLE):
+            return self._fs.exists(path)
+
+    def listdir(self, path: str) -> list[str]:
+        """See FileSystem."""
+        with _ours(path, "cannot be listed", _UNREADABLE):
+            return self._fs.listdir(path)
+
+    def mkdir(self, path: str) -> None:
+        """See FileSystem."""
+        with _ours(path, "cannot be made"):
+            self._fs.mkdir(path)
+
+    def rename(self, old: str, new: str) -> None:
+        """See FileSystem."""
+        with _ours(new, "cannot be replaced"):
+            self._fs.rename(old, new)
+
+    def unlink(self, path: str) -> None:
+        """See FileSystem."""
+        with _ours(path, "cannot be removed"):
+            self._fs.unlink(path)
+
+    def rmtree(self, path: str) -> None:
+        """See FileSystem."""
+        with _ours(path, "cannot be removed"):
+            self._fs.rmtree(path)
+
+    def sync_directory(self, path: str) -> None:
+        """See FileSystem. That there is no directory to sync is no failed sync."""
+        with _ours(path, "cannot be opened"):
+            self._fs.sync_directory(path)
+
+
 class FileCache:
     """Least recently used files of one FileSystem; pinned ones come on top of the limit."""
 
     def __init__(self, fs: FileSystem, capacity: int = OPEN_FILES_MAX) -> None:
-        self.fs = fs
+        self.fs = PartitionFileSystem(fs)
         self._capacity = capacity
         self._open: OrderedDict[str, File] = OrderedDict()
         self._pins: dict[int, int] = {}
@@ -60,8 +150,7 @@ class FileCache:
             if self._released:
                 self._evict()
             return file
-        file = PartitionFile(self.fs.open(path, create=create), path)
-        self._open[path] = file
+        file = self._open[path] = self.fs.open(path, create=create)
         if len(self._open) > self._capacity:
             self._evict()
         return file

@@ -2,7 +2,8 @@
 
 Jobs run on a storage thread, one at a time per log; everything else is the loop's. A job
 takes what was dirty when it was made. It never touches bookkeeping of the log, apart from
-releasing pins, and an error in it is final: the process ends.
+releasing pins, and an error in it is final: the process ends, or with CorruptLog (the log's
+directory is not there any more, after its files were synced) its group.
 """
 
 from __future__ import annotations
@@ -152,13 +153,15 @@ class SyncState:
         return partial(self._run, work)
 
     def _run(self, work: _Work) -> None:
-        for file in work.files:
-            file.sync()
-        with self._directory:
-            if not self._closed:
-                self._sync_names(work)
-        for file in work.files:
-            self.files.release(file)
+        try:
+            for file in work.files:
+                file.sync()
+            with self._directory:
+                if not self._closed:
+                    self._sync_names(work)
+        finally:
+            for file in work.files:
+                self.files.release(file)
 
     def _sync_names(self, work: _Work) -> None:
         if work.producers is not None:

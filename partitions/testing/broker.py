@@ -14,6 +14,7 @@ from partitions.testing.mesh import SimMesh
 from partitions.testing.serving import ServerConnection
 from partitions.testing.tasks import Promise
 from partitions.testing.world import KAFKA_PORT, LISTENER, PEER_PORT, World, host_of, node_of
+from raftlog.disk.acquaintances import Acquaintances
 from raftlog.disk.properties import Properties, Voter, read_properties, write_properties
 from raftlog.engine.handshake import CONTROL, Hello
 from raftlog.ready import SoftState
@@ -53,7 +54,7 @@ class SimBroker:
         """Why the last incarnation ended itself."""
         self._world = world
         self._settings = {**SETTINGS, **(settings or {}), "node.id": str(node)}
-        self._connections = self._disks = 0
+        self._connections = self._disks = self._formattings = 0
         self._led: dict[int, tuple[int, int]] = {}
 
     @property
@@ -66,8 +67,16 @@ class SimBroker:
         founders = tuple(
             [Voter(b.node, b.replica.directory, host_of(b.node), PEER_PORT) for b in voters]
         )
+        self._formattings += 1
+        formatting = Random(f"{self._world.seed}/{self.node}/{self._formattings}").randbytes(16)
         properties = Properties(CLUSTER_ID, self.node, self.replica.directory, founders, recovery)
-        write_properties(self.disk, properties)
+        write_properties(self.disk, properties._replace(formatting=formatting))
+
+    def wipe(self) -> None:
+        """An empty disk under the old directory id, to be formatted: what nobody should do."""
+        directory = self.replica
+        self.lose_disk()
+        self.replica = directory
 
     def lose_disk(self) -> VirtualDisk:
         """From now on another, empty disk, to be formatted. Returns the one that is lost."""
@@ -111,7 +120,9 @@ class SimBroker:
                 CONTROL,
                 recovery=properties.recovery,
                 abandoned=properties.abandoned,
+                formatting=properties.formatting,
             ),
+            Acquaintances(self.disk),
             frozenset(voter.node_id for voter in properties.voters),
         )
         settings = load_settings(flags=self._settings)

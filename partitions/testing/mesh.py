@@ -12,6 +12,7 @@ from functools import partial
 from typing import Protocol
 
 from partitions.testing.world import PEER_PORT, World
+from raftlog.disk.acquaintances import Acquaintances
 from raftlog.engine.dialling import dials
 from raftlog.engine.handshake import BULK, CONTROL, Hello, check_hello, decode_hello, encode_hello
 from raftlog.errors import PeerFault
@@ -64,12 +65,18 @@ class SimMesh:
     """Implements `engine.Transport` for one incarnation of a broker."""
 
     def __init__(
-        self, world: World, process: VirtualProcess, me: Hello, voters: frozenset[int]
+        self,
+        world: World,
+        process: VirtualProcess,
+        me: Hello,
+        acquaintances: Acquaintances,
+        voters: frozenset[int],
     ) -> None:
         """`voters`: the node ids whose addresses every broker is formatted with."""
         self._world = world
         self._process = process
         self._me = me
+        self._acquaintances = acquaintances
         self._voters = voters
         self._address = me.replica.node
         self._links: dict[int, _Link] = {}
@@ -119,13 +126,14 @@ class SimMesh:
         if stream is None:
             self._again(dial)
             return
-        stream.send(encode_hello(self._me._replace(lane=dial.lane)))
+        latest = self._acquaintances.latest(dial.node)
+        stream.send(encode_hello(self._hello(dial.lane, latest)))
         stream.on_item = partial(self._hello_back, stream, dial)
         stream.on_closed = lambda error: self._again(dial)
 
     def _hello_back(self, stream: Stream[bytes], dial: _Dial, item: bytes) -> None:
         theirs = decode_hello(item[PREFIX_BYTES:])
-        if not self._is_peer(self._me._replace(lane=dial.lane), theirs, dial.node):
+        if not self._is_peer(self._hello(dial.lane, theirs.replica), theirs, dial.node):
             stream.close()
             self._again(dial)
             return
@@ -137,13 +145,16 @@ class SimMesh:
 
     def _hello_first(self, stream: Stream[bytes], item: bytes) -> None:
         theirs = decode_hello(item[PREFIX_BYTES:])
-        mine = self._me._replace(lane=theirs.lane)
+        mine = self._hello(theirs.lane, theirs.replica)
         fits = self._is_peer(mine, theirs, None)
         stream.send(encode_hello(mine))
         if fits:
             self._established(theirs, stream, None)
         else:
             stream.close()
+
+    def _hello(self, lane: int, other: ReplicaId | None) -> Hello:
+        return self._me._replace(lane=lane, met=self._acquaintances.met(other))
 
     def _is_peer(self, mine: Hello, theirs: Hello, dialled_node: int | None) -> bool:
         try:
@@ -152,6 +163,7 @@ class SimMesh:
             self.refused[theirs.replica.node] = str(error)
             self._world.note(self._address, "peer-refused", theirs.replica.node)
             return False
+        self._acquaintances.remember(theirs.replica, theirs.formatting)
         return True
 
     # --- established lanes

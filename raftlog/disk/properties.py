@@ -13,6 +13,10 @@ and, in format.version=2 only, which former releases refuse because they would n
     recovery=<number>.<16 hexadecimal digits>          may be empty; see below
     abandoned=<node>:<directory id>,...                may be empty
 
+and, since format.version=3, drawn anew by each formatting (see `raftlog.disk.acquaintances`):
+
+    formatting=<32 hexadecimal digits>
+
 It is written by formatting, and once more by a forced recovery (`quorate cluster recover`); a
 directory's id is never given to another directory. A start with a file that is missing, of
 another version or of another node is Misconfigured.
@@ -32,6 +36,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, NamedTuple
 
+from raftlog.disk.acquaintances import FORMATTING_BYTES
 from raftlog.errors import Misconfigured
 from raftlog.seams import FileSystem
 from raftlog.types import ReplicaId
@@ -41,6 +46,8 @@ LOCK_NAME: Final = ".lock"
 FORMAT_VERSION: Final = 1
 RECOVERED_VERSION: Final = 2
 """Of a directory with a recovery id or abandoned replicas."""
+FORMATTING_VERSION: Final = 3
+"""Of a directory that tells which formatting made it: all that are formatted now."""
 DIRECTORY_ID_BYTES: Final = 16
 FILE_BYTES_MAX: Final = 256 * 1024
 NODE_ID_MAX: Final = 2**31 - 1
@@ -48,6 +55,8 @@ ABANDONED_MAX: Final = 128
 """They travel in every hello between peers, which is bounded."""
 _KEYS: Final = ("format.version", "cluster.id", "node.id", "directory.id", "voters")
 _RECOVERY_KEYS: Final = ("recovery", "abandoned")
+_FORMATTING_KEYS: Final = ("formatting",)
+_ALL_KEYS: Final = (*_KEYS, *_RECOVERY_KEYS, *_FORMATTING_KEYS)
 _RECOVERY: Final = re.compile(r"([1-9][0-9]{0,8})\.[0-9a-f]{16}")
 
 
@@ -77,10 +86,14 @@ class Properties(NamedTuple):
     """Of the metadata quorum; "" as long as it was never forced."""
     abandoned: tuple[ReplicaId, ...] = ()
     """Replicas that must never be heard again; rising."""
+    formatting: bytes = b""
+    """16 random bytes; empty for a directory of a former release."""
 
     @property
     def format_version(self) -> int:
         """The lowest version that can say all this."""
+        if self.formatting:
+            return FORMATTING_VERSION
         return RECOVERED_VERSION if self.recovery or self.abandoned else FORMAT_VERSION
 
     @property
@@ -109,6 +122,8 @@ def encode_properties(properties: Properties) -> bytes:
         values["recovery"] = properties.recovery
         abandoned = [f"{node}:{directory.hex()}" for node, directory in properties.abandoned]
         values["abandoned"] = ",".join(abandoned)
+    if properties.formatting:
+        values["formatting"] = properties.formatting.hex()
     lines = [f"{key}={value}\n" for key, value in values.items()]
     return "".join(["# Written by `quorate storage format`. Do not edit.\n", *lines]).encode()
 
@@ -121,6 +136,8 @@ def _check(properties: Properties) -> None:
             raise ValueError(f"node id {node_id} is not within 0..{NODE_ID_MAX}")
         if len(directory_id) != DIRECTORY_ID_BYTES:
             raise ValueError(f"a directory id has {DIRECTORY_ID_BYTES} bytes")
+    if len(properties.formatting) not in (0, FORMATTING_BYTES):
+        raise ValueError(f"a formatting has {FORMATTING_BYTES} bytes")
     if not properties.cluster_id or not properties.cluster_id.isprintable():
         raise ValueError("the cluster id is empty or not printable")
     for voter in properties.voters:
@@ -157,6 +174,7 @@ def decode_properties(data: bytes, where: str = FILE_NAME) -> Properties:
             tuple(_parse_voter(text) for text in values["voters"].split(",") if text),
             values.get("recovery", ""),
             tuple(_parse_replica(t) for t in values.get("abandoned", "").split(",") if t),
+            bytes.fromhex(values.get("formatting", "")),
         )
         _check(properties)
     except ValueError as error:
@@ -175,7 +193,7 @@ def _parse_lines(data: bytes, where: str) -> dict[str, str]:
         if not text or text.startswith("#"):
             continue
         key, equals, value = text.partition("=")
-        if not equals or key in values or key not in (*_KEYS, *_RECOVERY_KEYS):
+        if not equals or key in values or key not in _ALL_KEYS:
             raise Misconfigured(f"{where}, line {number}: {text!r} is unknown or given twice")
         values[key] = value
     for key in _keys_of(values.get("format.version"), where):
@@ -186,13 +204,15 @@ def _parse_lines(data: bytes, where: str) -> dict[str, str]:
 
 def _keys_of(version: str | None, where: str) -> tuple[str, ...]:
     """What a file of this version must hold; Misconfigured for one that cannot be read."""
+    if version == str(FORMATTING_VERSION):
+        return _ALL_KEYS
     if version == str(RECOVERED_VERSION):
         return (*_KEYS, *_RECOVERY_KEYS)
     if version in (str(FORMAT_VERSION), None):
         return _KEYS
     raise Misconfigured(
-        f"{where}: format.version is {version!r}, this release reads {FORMAT_VERSION} and "
-        f"{RECOVERED_VERSION}: start the release that wrote the directory, or format a new one"
+        f"{where}: format.version is {version!r}, this release reads {FORMAT_VERSION} to "
+        f"{FORMATTING_VERSION}: start the release that wrote the directory, or format a new one"
     )
 
 
@@ -257,7 +277,8 @@ def read_properties(fs: FileSystem) -> Properties:
     except FileNotFoundError:
         raise Misconfigured(
             f"there is no {FILE_NAME}: the directory is not formatted, or not the one you mean. "
-            "Format it with `quorate storage format`"
+            "Format it with `quorate storage format`; if it was in use before and its files are "
+            "gone, under a new id (`--directory-id new`): the one it had stands for lost promises"
         ) from None
     try:
         return decode_properties(file.pread(FILE_BYTES_MAX, 0))

@@ -102,6 +102,13 @@ class SegmentLog:
             raise CorruptLog(f"{path}: its files end at {last}, its checkpoint says {recorded}")
         return log
 
+    @staticmethod
+    def has_entries(fs: FileSystem, path: str) -> bool:
+        """Was anything ever appended to the log at `path`, if there is one? Raises CorruptLog."""
+        if not fs.exists(f"{path}/snapshot"):
+            return fs.exists(path) and bool(list_segments(fs, path))
+        return bool(list_segments(fs, path)) or _read_snapshot(fs, path)[0].position.index > 0
+
     def _load(self, trusted: int) -> None:
         base = self._meta.position.index
         firsts = list_segments(self._fs, self._path)
@@ -124,7 +131,7 @@ class SegmentLog:
             raise CorruptLog(
                 f"{self._path}: its files end at entry {self._last.index}, but up to {trusted} "
                 "they had been durable; this replica must not vote: restore them, or format the "
-                "data directory anew (it then re-replicates under a new directory id)"
+                "data directory anew under a new id"
             )
         for first in firsts:
             if first not in usable:

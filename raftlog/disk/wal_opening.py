@@ -84,7 +84,7 @@ def _refuse_lost(directory: str, witness: Witness, result: Scan) -> None:
                 f"{directory}/: this directory held a write-ahead log, and it is gone or empty: "
                 "with it went votes and entries that were promised to others, so this replica must "
                 "not start as if it were new. Restore the files, or format the data directory anew "
-                "(it then re-replicates under a new directory id)"
+                "under a new id"
             )
         return
     where = f" ({result.cut})" if result.cut else ""
@@ -92,8 +92,7 @@ def _refuse_lost(directory: str, witness: Witness, result: Scan) -> None:
         f"{directory}: the log ends with round {result.last_round}{where}, and rounds up to "
         f"{witness.round} had been durable ({witness.path} says so): a file was removed, cut short "
         "or overwritten. What is gone may have been acknowledged, so this replica must not vote: "
-        "restore the files, or format the data directory anew (it then re-replicates under a new "
-        "directory id)"
+        "restore the files, or format the data directory anew under a new id"
     )
 
 

@@ -135,8 +135,7 @@ def _check_size(path: str, size: int, promised: int) -> None:
         raise CorruptLog(
             f"{path} is {size} bytes long, and {promised} bytes of it had been durable: it was cut "
             "short. What it held may have been acknowledged, so this replica must not vote: "
-            "restore the file, or format the data directory anew (it then re-replicates under a "
-            "new directory id)"
+            "restore the file, or format the data directory anew under a new id"
         )
 
 
@@ -147,7 +146,7 @@ def _read_header(fs: FileSystem, path: str) -> PartHeader | None:
     except ValueError as error:
         raise CorruptLog(
             f"{path}: {error}. This replica must not vote with it: restore the file, or format "
-            "the data directory anew (it then re-replicates under a new directory id)"
+            "the data directory anew under a new id"
         ) from None
     finally:
         file.close()
@@ -269,5 +268,5 @@ def _refuse(directory: str, broken: Part, position: int, number: int, proof: str
     raise CorruptLog(
         f"{directory}/{broken.name}: round {number} at byte {position} is damaged, and it was "
         f"durable before ({proof} says so). This replica must not vote or acknowledge: restore "
-        "the file, or format the data directory anew (it then re-replicates under a new id)"
+        "the file, or format the data directory anew under a new id"
     )

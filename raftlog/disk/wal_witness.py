@@ -58,8 +58,7 @@ class Witness:
         if any(content) and not any(claims):
             raise CorruptLog(
                 f"{self.path}: neither of its claims is readable. This replica must not vote: "
-                "restore the file, or format the data directory anew (it then re-replicates under "
-                "a new directory id)"
+                "restore the file, or format the data directory anew under a new id"
             )
         self.round = max(claims)
         """The last round claimed to be durable; 0 for none."""

@@ -34,7 +34,7 @@ _NODE_MAX = 2**31 - 1
 
 
 class OtherSide(PeerFault):
-    """The two are of one cluster, but of different sides of a forced recovery."""
+    """The two are of one cluster and must not talk; the other side should be told as well."""
 
 
 class Hello(NamedTuple):
@@ -53,6 +53,10 @@ class Hello(NamedTuple):
     """Which forced recovery of the metadata quorum it belongs to; "": there was none."""
     abandoned: tuple[ReplicaId, ...] = ()
     """Replicas that a forced recovery of its directory left for lost."""
+    formatting: bytes = b""
+    """Which formatting made its directory; empty: it does not say."""
+    met: tuple[bytes, bytes] = (b"", b"")
+    """The directory of the other side that it met last, and that directory's formatting then."""
 
 
 def encode_hello(hello: Hello) -> bytes:
@@ -70,6 +74,8 @@ def encode_hello(hello: Hello) -> bytes:
             "voters": _pack(hello.voters),
             "recovery": hello.recovery,
             "abandoned": _pack(hello.abandoned),
+            "formatting": hello.formatting,
+            "met": b"".join(hello.met),
         }
     )
     return _LENGTH.pack(len(body)) + body
@@ -109,6 +115,7 @@ def _hello(fields: dict[str, Any]) -> Hello:
     node, directory = fields["node"], fields["directory"]
     voters = fields.get("voters", b"")  # former releases did not tell
     recovery, abandoned = fields.get("recovery", ""), fields.get("abandoned", b"")
+    formatting, met = fields.get("formatting", b""), fields.get("met", b"")
     typed: list[tuple[object, type]] = [
         (fields["cluster"], str),
         (node, int),
@@ -121,12 +128,16 @@ def _hello(fields: dict[str, Any]) -> Hello:
         (voters, bytes),
         (recovery, str),
         (abandoned, bytes),
+        (formatting, bytes),
+        (met, bytes),
     ]
     if (
         any(type(value) is not wanted for value, wanted in typed)
         or len(directory) != 16
         or len(voters) % _VOTER.size
         or len(abandoned) % _VOTER.size
+        or len(formatting) not in (0, 16)
+        or len(met) not in (0, 32)
         or len(recovery) > RECOVERY_CHARACTERS_MAX
     ):
         raise PeerFault("hello has a field of the wrong type")
@@ -142,6 +153,8 @@ def _hello(fields: dict[str, Any]) -> Hello:
         voters=_unpack(voters),
         recovery=recovery,
         abandoned=_unpack(abandoned),
+        formatting=formatting,
+        met=(met[:16], met[16:]),
     )
 
 
@@ -169,6 +182,7 @@ def check_hello(mine: Hello, theirs: Hello, dialled_node: int | None) -> None:
             f"{mine.cluster_id!r}: a data directory was formatted for another cluster"
         )
     _check_sides(mine, theirs)
+    _check_memory(mine, theirs)
     if theirs.replica.node == mine.replica.node:
         raise PeerFault(f"another broker uses node.id {mine.replica.node} too")
     if dialled_node is not None and theirs.replica.node != dialled_node:
@@ -208,6 +222,25 @@ def _check_sides(mine: Hello, theirs: Hello) -> None:
             f"{_when(mine)}: they must not be mixed. Stop the brokers of the side that was given "
             "up; a survivor is brought along by `quorate cluster recover --follow`, a lost one by "
             "`quorate storage format --recovery`"
+        )
+
+
+def _check_memory(mine: Hello, theirs: Hello) -> None:
+    """A directory that was wiped and formatted under its old id has forgotten its promises."""
+    directory, formatting = mine.met
+    if directory == theirs.replica.directory and theirs.formatting not in (b"", formatting):
+        raise OtherSide(
+            f"node {theirs.replica.node}: directory {directory.hex()} was formatted again since it "
+            "was met. It has forgotten what it voted for and acknowledged, and is refused under "
+            "that id: format it with `--directory-id new`"
+        )
+    directory, formatting = theirs.met
+    if directory == mine.replica.directory and mine.formatting not in (b"", formatting):
+        raise OtherSide(
+            f"node {theirs.replica.node} has met this directory ({directory.hex()}) before it was "
+            "formatted again: it has forgotten what it voted for and acknowledged, so the others "
+            "refuse it. Stop this broker, and format the directory with `--directory-id new`; "
+            "what it held is copied from the others, as far as they have it"
         )
 
 

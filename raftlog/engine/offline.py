@@ -100,10 +100,11 @@ class OfflineGroups:
         try:
             job = group.log.sync_job()
         except CorruptLog:
+            group.log.close()
             return  # nothing is written to files that cannot be read
 
         def synced(error: BaseException | None) -> None:
-            if error is not None:
+            if error is not None and not isinstance(error, CorruptLog):
                 self._failed(error)
             else:
                 group.log.close()

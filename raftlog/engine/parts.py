@@ -82,7 +82,9 @@ class PartKeeper:
         capture, job = captured
 
         def synced(error: BaseException | None) -> None:
-            if error is not None:
+            if isinstance(error, CorruptLog):
+                self._take_offline(group, str(error))
+            elif error is not None:
                 self._failed(error)
             else:
                 self._stage(capture)
@@ -102,14 +104,21 @@ class PartKeeper:
         found = [self._capture(self._groups[g]) for g in part.dirty if g in self._groups]
         pairs = [pair for pair in found if pair is not None]
 
+        damaged: list[tuple[Group, CorruptLog]] = []
+
         def sync_all() -> None:
-            for _, job in pairs:
-                job()
+            for capture, job in pairs:
+                try:
+                    job()
+                except CorruptLog as error:  # ends this group: the others are synced all the same
+                    damaged.append((capture.group, error))
 
         def synced(error: BaseException | None) -> None:
             if error is not None:
                 self._failed(error)
                 return
+            for group, corrupt in damaged:
+                self._take_offline(group, str(corrupt))
             for capture, _ in pairs:
                 self._stage(capture)
             self._wal.carry_forward(part.sequence)

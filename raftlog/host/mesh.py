@@ -16,6 +16,7 @@ import structlog
 import trio
 from trio.lowlevel import wait_readable
 
+from raftlog.disk.acquaintances import Acquaintances
 from raftlog.engine.dialling import dials
 from raftlog.engine.handshake import (
     BULK,
@@ -79,6 +80,7 @@ class Mesh:
         self,
         me: Hello,
         listener: socket.socket,
+        acquaintances: Acquaintances,
         *,
         voters: frozenset[int],
         max_frame_bytes: int,
@@ -89,6 +91,7 @@ class Mesh:
         self._me = me
         self._voters = voters
         self._listener = listener
+        self._acquaintances = acquaintances
         self._max_frame_bytes = max_frame_bytes
         self._max_pending_bytes = max_pending_bytes
         self._finish_pass = finish_pass
@@ -265,21 +268,27 @@ class Mesh:
 
     async def _handshake(self, sock: socket.socket, node: int | None, lane: int) -> Hello:
         if node is not None:
-            mine = self._me._replace(lane=lane)
+            mine = self._hello(lane, self._acquaintances.latest(node))
             sock.sendall(encode_hello(mine))
             theirs = await _read_hello(sock)
+            mine = self._hello(lane, theirs.replica)
         else:
             theirs = await _read_hello(sock)
-            mine = self._me._replace(lane=theirs.lane)
+            mine = self._hello(theirs.lane, theirs.replica)
         try:
             check_hello(mine, theirs, node)
         except OtherSide:
             if node is None:
                 sock.sendall(encode_hello(mine))  # so that the log over there says it as well
             raise
+        self._acquaintances.remember(theirs.replica, theirs.formatting)
         if node is None:
             sock.sendall(encode_hello(mine))
         return theirs
+
+    def _hello(self, lane: int, other: ReplicaId | None) -> Hello:
+        """What is said to `other`, of whom nothing may be known yet."""
+        return self._me._replace(lane=lane, met=self._acquaintances.met(other))
 
     def _established(self, theirs: Hello, stream: Stream) -> None:
         node = theirs.replica.node

@@ -21,6 +21,7 @@ from typing import Any, Generic, TypeVar
 import trio
 
 from raftlog.core import Timing
+from raftlog.disk.acquaintances import FORMATTING_BYTES, Acquaintances
 from raftlog.disk.fs import OsFileSystem
 from raftlog.disk.properties import (
     DIRECTORY_ID_BYTES,
@@ -66,7 +67,8 @@ def format_quorum(base: Path, cluster_id: str, addresses: Mapping[int, tuple[str
     draft = OsFileSystem(base.parent / f".{base.name}.{os.getpid()}")
     for voter in voters:
         fs = OsFileSystem(draft.root / str(voter.node_id))
-        write_properties(fs, Properties(cluster_id, voter.node_id, voter.directory_id, voters))
+        wanted = Properties(cluster_id, voter.node_id, voter.directory_id, voters)
+        write_properties(fs, wanted._replace(formatting=os.urandom(FORMATTING_BYTES)))
     draft.sync_directory("")
     try:
         draft.root.rename(base)
@@ -249,11 +251,13 @@ class RaftHost:
             reactor.random.getrandbits(63),
             CONTROL,
             voters=voters,
+            formatting=self._properties.formatting,
         )
         largest = max(self._timing.max_append_bytes, COMMAND_BYTES_MAX)
         mesh = Mesh(
             hello,
             listener,
+            Acquaintances(self._fs),
             voters=frozenset([voter.node for voter in voters]),
             max_frame_bytes=largest + FRAME_HEADERS_BYTES_MAX,
             max_pending_bytes=PEER_PENDING_BYTES_MAX,

@@ -85,6 +85,8 @@ def test_wrong_settings_are_a_usage_error_that_names_them(
         (Misconfigured("the directory belongs to node 7"), ExitCode.PRECONDITION),
         (CorruptLog("wal-3: round 7 is not what was written"), ExitCode.PRECONDITION),
         (DiskFailed("wal-3: Input/output error"), ExitCode.FAILED),
+        (CorruptLog("wal/: it is gone"), ExitCode.PRECONDITION),
+        (NotADirectoryError(20, "Not a directory", "metadata"), ExitCode.FAILED),
     ],
 )
 def test_how_a_broker_ends_decides_the_exit_code(
@@ -97,6 +99,7 @@ def test_how_a_broker_ends_decides_the_exit_code(
     result = quorate("broker", "start", "--config", str(config))
     assert result.code == code
     assert str(error) in result.err
+    assert code is not ExitCode.FAILED or "log.dirs /nowhere: " in result.err, "whose paths"
 
 
 def test_a_directory_that_is_not_there_is_not_made(quorate: Runner, tmp_path: Path) -> None:

@@ -108,6 +108,19 @@ def test_a_directory_is_formatted_once_and_never_again(tmp_path: Path) -> None:
     assert list(data.iterdir()) == []
 
 
+@pytest.mark.parametrize("formatted", [True, False])
+def test_a_file_in_place_of_a_data_directory_is_called_one(tmp_path: Path, formatted: bool) -> None:
+    data = plans.obtain(tmp_path, 3, 9092).brokers[0].data
+    if formatted:
+        prepared(tmp_path)
+        shutil.rmtree(data)
+    data.parent.mkdir(parents=True, exist_ok=True)
+    data.touch()
+    refused = prepared(tmp_path)
+    assert list(refused) == [1]
+    assert refused[1].startswith(f"{data} is a file")
+
+
 def test_a_start_that_was_cut_short_formats_the_rest(tmp_path: Path) -> None:
     """Formatted but not yet remembered: the ports were taken, or the machine stopped."""
     plan = plans.obtain(tmp_path, 3, 9092)

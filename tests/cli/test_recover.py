@@ -97,7 +97,7 @@ def test_force_then_nothing_is_left_to_do(quorate: Runner, data: Path) -> None:
     assert "nothing to do" in again.out
     assert files(data) == before
     shown = json.loads(quorate("storage", "show", str(data), "-o", "json").out)
-    assert (shown["format_version"], shown["recovery"]) == (2, properties.recovery)
+    assert (shown["format_version"], shown["recovery"]) == (3, properties.recovery)
     assert len(shown["abandoned"]) == 2
 
 

@@ -22,6 +22,7 @@ from partitions.server.host.listener import BACKLOG, Listener, Pump
 from partitions.server.host.stalls import Stalls
 from partitions.server.intake import RequestBudget
 from partitions.server.limits import SessionLimits
+from raftlog.disk.acquaintances import Acquaintances
 from raftlog.disk.fs import OsFileSystem
 from raftlog.disk.properties import DirectoryLock, Properties, read_properties
 from raftlog.engine.handshake import CONTROL, Hello
@@ -73,23 +74,7 @@ class _Process:
         peer_socket = _bind(settings.peer_listener, "peer.listener")
         reactor = TrioReactor()
         properties = self._properties
-        hello = Hello(
-            properties.cluster_id,
-            properties.replica,
-            reactor.random.getrandbits(63),
-            CONTROL,
-            voters=tuple([ReplicaId(v.node_id, v.directory_id) for v in properties.voters]),
-            recovery=properties.recovery,
-            abandoned=properties.abandoned,
-        )
-        mesh = Mesh(
-            hello,
-            peer_socket,
-            voters=frozenset(voter.node_id for voter in properties.voters),
-            max_frame_bytes=settings.integer("socket.request.max.bytes") + 1024 * 1024,
-            max_pending_bytes=PEER_PENDING_BYTES_MAX,
-            finish_pass=reactor.finish_pass,
-        )
+        mesh = self._make_mesh(reactor, peer_socket)
         broker = Broker(
             settings,
             properties,
@@ -97,7 +82,7 @@ class _Process:
             self._fs,
             reactor,
             mesh,
-            _die,
+            self._die,
         )
         mesh.events = broker
         mesh.set_peers({v.node_id: PeerAddress(v.host, v.port) for v in properties.voters})
@@ -118,8 +103,7 @@ class _Process:
                     for name, sock in sockets.items()
                 ]
                 listening.start_soon(_listen_when_ready, broker, mesh, listeners)
-                _say_recovered(properties)
-                log.info("broker started", node=properties.node_id, **_ports(sockets, peer_socket))
+                self._say_started(_ports(sockets, peer_socket))
                 await _wait_for_signal()
                 log.info("draining", node=properties.node_id)
                 await _drain(broker)
@@ -127,6 +111,28 @@ class _Process:
             nursery.cancel_scope.cancel()
         broker.close()
         log.info("broker stopped", node=properties.node_id)
+
+    def _make_mesh(self, reactor: TrioReactor, peer_socket: socket.socket) -> Mesh:
+        settings, properties = self._settings, self._properties
+        hello = Hello(
+            properties.cluster_id,
+            properties.replica,
+            reactor.random.getrandbits(63),
+            CONTROL,
+            voters=tuple([ReplicaId(v.node_id, v.directory_id) for v in properties.voters]),
+            recovery=properties.recovery,
+            abandoned=properties.abandoned,
+            formatting=properties.formatting,
+        )
+        return Mesh(
+            hello,
+            peer_socket,
+            Acquaintances(self._fs),
+            voters=frozenset(voter.node_id for voter in properties.voters),
+            max_frame_bytes=settings.integer("socket.request.max.bytes") + 1024 * 1024,
+            max_pending_bytes=PEER_PENDING_BYTES_MAX,
+            finish_pass=reactor.finish_pass,
+        )
 
     def _addresses(
         self, sockets: dict[str, socket.socket], peer_socket: socket.socket
@@ -141,6 +147,16 @@ class _Process:
         )
         peer = settings.peer_advertised_listener
         return Addresses(listeners, peer.host, peer.port or _port(peer_socket))
+
+    def _say_started(self, ports: dict[str, int]) -> None:
+        _say_recovered(self._properties)
+        node, directory = self._properties.node_id, str(self._fs.root)
+        log.info("broker started", node=node, directory=directory, **ports)
+
+    def _die(self, reason: str) -> NoReturn:
+        """The broker cannot go on safely: say why and end at once, without cleaning up."""
+        log.critical("broker stops", reason=reason, directory=str(self._fs.root))
+        os._exit(EXIT_BROKEN)
 
 
 def _say_recovered(properties: Properties) -> None:
@@ -244,9 +260,3 @@ def _port(sock: socket.socket) -> int:
 
 def _ports(sockets: dict[str, socket.socket], peer: socket.socket) -> dict[str, int]:
     return {**{name.lower(): _port(sock) for name, sock in sockets.items()}, "peer": _port(peer)}
-
-
-def _die(reason: str) -> NoReturn:
-    """The broker cannot go on safely: say why and end at once, without cleaning up."""
-    log.critical("broker stops", reason=reason)
-    os._exit(EXIT_BROKEN)

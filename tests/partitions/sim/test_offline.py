@@ -136,6 +136,7 @@ def test_consumers_read_everything_from_the_next_leader(seed: int) -> None:
     assert leader.running
     (line,) = [line for line in logs if line["event"] == "partition offline on this broker"]
     assert (line["log_level"], line["topic"], line["partition"]) == ("error", TOPIC, 0)
+    assert line["directory"].startswith("/virtual/partitions/"), "which broker's it is"
     assert "CRC" in line["reason"]
     assert ".log at byte" in line["reason"]
     assert leader.broker.engine.statistics().offline == 1

@@ -84,7 +84,7 @@ def test_an_unformatted_directory() -> None:
 @pytest.mark.parametrize(
     ("old", "new", "reason"),
     [
-        ("format.version=1", "format.version=3", "format.version is '3'"),
+        ("format.version=1", "format.version=4", "format.version is '4'"),
         ("format.version=1", "format.version=2", "recovery is missing"),
         ("node.id=3", "node.id=three", "three"),
         ("node.id=3", "node.id=-1", "node id -1"),
@@ -212,3 +212,11 @@ def test_properties_are_replaced_for_the_same_directory_only() -> None:
 def test_recoveries_that_cannot_be_read_back_are_not_written(bad: Properties) -> None:
     with pytest.raises(ValueError, match=r"recovery|directory|abandoned"):
         encode_properties(bad)
+
+
+def test_a_directory_tells_which_formatting_made_it() -> None:
+    formatted = PROPERTIES._replace(formatting=bytes(range(16)))
+    assert b"format.version=3\n" in encode_properties(formatted)
+    assert decode_properties(encode_properties(formatted)) == formatted
+    with pytest.raises(ValueError, match="16 bytes"):
+        encode_properties(PROPERTIES._replace(formatting=b"short"))

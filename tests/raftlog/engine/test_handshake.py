@@ -133,3 +133,20 @@ def test_the_two_sides_of_a_forced_recovery_never_talk() -> None:
     joined = HELLO._replace(replica=ReplicaId(3, b"n" * 16), recovery=recovered.recovery)
     check_hello(recovered, joined, None)
     check_hello(joined, recovered, None)
+
+
+def test_a_directory_that_was_formatted_again_is_refused_and_told() -> None:
+    before, after = b"a" * 16, b"b" * 16
+    wiped = HELLO._replace(replica=ReplicaId(2, b"2" * 16), formatting=after)
+    knows = HELLO._replace(
+        replica=ReplicaId(3, b"3" * 16), formatting=before, met=(b"2" * 16, before)
+    )
+    with pytest.raises(OtherSide, match="formatted again since it was met"):
+        check_hello(knows, wiped, None)
+    with pytest.raises(OtherSide, match="before it was formatted again"):
+        check_hello(wiped, decode_hello(encode_hello(knows)[4:]), None)
+    check_hello(knows, wiped._replace(formatting=before), None)
+    check_hello(knows, wiped._replace(formatting=b""), None)  # of a former release
+    other = wiped._replace(replica=ReplicaId(2, b"9" * 16))
+    check_hello(knows, other, None)
+    check_hello(other, knows, None)

@@ -7,16 +7,19 @@ import struct
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
+from random import Random
 from typing import Any
 
 import pytest
 import trio
 from structlog.testing import capture_logs
 
+from raftlog.disk.acquaintances import Acquaintances
 from raftlog.engine.handshake import BULK, CONTROL, MAGIC, Hello, encode_hello
 from raftlog.errors import PeerFault
 from raftlog.host import Mesh, PeerAddress
 from raftlog.host import mesh as mesh_module
+from raftlog.testing import VirtualDisk
 from raftlog.types import ReplicaId
 
 FRAME_BYTES_MAX = 100_000
@@ -59,6 +62,7 @@ class Peer:
         self.mesh = Mesh(
             me,
             self.sock,
+            Acquaintances(VirtualDisk(Random(1))),
             voters=VOTERS,
             max_frame_bytes=FRAME_BYTES_MAX,
             max_pending_bytes=1 << 20,
