@@ -239,8 +239,8 @@ def _check_memory(mine: Hello, theirs: Hello) -> None:
         raise OtherSide(
             f"node {theirs.replica.node} has met this directory ({directory.hex()}) before it was "
             "formatted again: it has forgotten what it voted for and acknowledged, so the others "
-            "refuse it. Stop this broker, and format the directory with `--directory-id new`; "
-            "what it held is copied from the others, as far as they have it"
+            "refuse it. Stop this broker, and format the directory with `--directory-id new`: it "
+            "then takes part as a new replica, without a vote in the metadata quorum"
         )
 
 
