@@ -135,13 +135,15 @@ class Replicated(Generic[R]):
             outcomes.append(outcome)
             finished.set()
 
+        asked_as = (group.node.role, group.node.term)
         self._replica.read(on_done, self._now_us())
         await finished.wait()
         if outcomes[0] is Outcome.DONE:
             return
         state = self._replica.in_service().node
-        if state.role is Role.LEADER:
+        if asked_as == (Role.LEADER, state.term) and state.role is Role.LEADER:
             raise Overloaded(f"group {group.id}: too many reads wait; ask again later")
+        # it did not lead when it was asked, or does not any more, whatever it has become since
         raise NotLeader(f"group {group.id} is led by {state.leader}", state.leader)
 
     async def leader(self) -> ReplicaId:
