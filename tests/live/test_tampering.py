@@ -80,7 +80,7 @@ def _newest_part(directory: Path) -> Path:
 
 def _refused(broker: Broker, sentence: str) -> None:
     result = start(broker)
-    assert result.code == ExitCode.FAILED, result
+    assert result.code == ExitCode.PRECONDITION, result
     assert result.err.startswith("quorate: ")
     assert re.search(sentence, result.err), result.err
     assert "must not vote" in result.err
