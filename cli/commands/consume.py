@@ -8,6 +8,7 @@ import re
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import IO, TYPE_CHECKING, Any
 
 import click
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from confluent_kafka.admin import ClusterMetadata
 
 POLL_S = 0.2
+REFRESH_S = 2.0
 RECORDS_PER_POLL = 1000
 
 DEFAULT_FORMAT = r"%s\n"
@@ -195,6 +197,9 @@ def watermarks(client: Consumer, place: TopicPartition, target: Target) -> tuple
                 if error.args[0].code() not in between_leaders or time.monotonic() > deadline:
                     clients.fail(error.args[0], target, doing)
             client.poll(POLL_S)  # nothing is assigned yet: only errors can come
+            # It answers from what it remembers, which nothing but this refreshes soon.
+            with suppress(KafkaException):
+                client.list_topics(place.topic, timeout=REFRESH_S)
 
 
 def batches(

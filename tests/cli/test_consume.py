@@ -22,12 +22,19 @@ class Asked:
         self._failures = failures
         self.times = 0
         self.waited_s = 0.0
+        self.refreshed = 0
 
     def get_watermark_offsets(self, place: TopicPartition, timeout: float) -> tuple[int, int]:
         self.times += 1
-        if self.times <= self._failures:
+        if self.times <= self._failures or self.refreshed < self._failures:
             raise KafkaException(KafkaError(self._code))
         return 3, 9
+
+    def list_topics(self, topic: str, timeout: float) -> None:
+        """Brings what get_watermark_offsets answers from up to date; not every time it works."""
+        self.refreshed += 1
+        if self.refreshed == 1:
+            raise KafkaException(KafkaError(KafkaError._TRANSPORT))
 
     def poll(self, timeout: float) -> None:
         self.waited_s += timeout

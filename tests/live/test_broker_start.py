@@ -67,6 +67,7 @@ def test_a_directory_that_is_not_formatted(broker: Broker, tmp_path: Path) -> No
 def formatted(tmp_path: Path) -> str:
     """The setting that names another directory for node 1."""
     shared = ["--data", str(tmp_path), "--node-id", "1", "--cluster-id", "another"]
+    shared += ["--voter", f"1@127.0.0.1:1:{'1' * 32}"]
     done = subprocess.run(
         [sys.executable, "-m", "cli.main", "storage", "format", *shared],
         capture_output=True,

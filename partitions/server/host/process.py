@@ -45,8 +45,8 @@ def run_broker(settings: BrokerSettings) -> None:
     root = Path(settings.text("log.dirs"))
     if not root.is_dir():
         raise Misconfigured(
-            f"log.dirs {root}: there is no such directory. Is its disk mounted? A new one is made "
-            "by `quorate storage format`"
+            f"log.dirs {root}: there is no such directory. Is its disk mounted? A new broker's "
+            "is made by `quorate storage format`"
         )
     fs = OsFileSystem(root, sync=not settings.switch("unsafe.no.fsync"))
     try:
