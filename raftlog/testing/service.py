@@ -38,10 +38,14 @@ Machines = Mapping[int, StateMachine[Any]]
 
 @dataclass(slots=True)
 class Asked:
-    """A proposal or read on its way; `outcome` is None until it is known."""
+    """A proposal or read on its way; `outcome` is None until it is known.
+
+    UNKNOWN also when the node it was asked of ends: its client would see the connection break.
+    """
 
     outcome: Outcome | None = None
     result: Any = None
+    """What `apply` returned, when the outcome of a proposal is DONE."""
 
 
 class VirtualService:
@@ -107,6 +111,8 @@ class VirtualNode:
         self.failure: DiskFailed | None = None
         """Why it stopped by itself: a real process ends at this point, so `crash` it."""
         self._starts = 0
+        self._open: list[Asked] = []
+        """What this process was asked and has not answered, and perhaps some of the rest."""
         self._arrivals: dict[tuple[int, bool], int] = {}
 
     def machine(self, group: int) -> Any:
@@ -126,6 +132,7 @@ class VirtualNode:
             asked.outcome, asked.result = outcome, result
 
         self.replicas[group].propose(command, on_done)
+        self._remember(asked)
         return asked
 
     def read(self, group: int) -> Asked:
@@ -137,7 +144,12 @@ class VirtualNode:
 
         assert self.process is not None
         self.replicas[group].read(on_done, self.process.now_us())
+        self._remember(asked)
         return asked
+
+    def _remember(self, asked: Asked) -> None:
+        self._open = [other for other in self._open if other.outcome is None]
+        self._open.append(asked)
 
     # --- its life
 
@@ -178,6 +190,9 @@ class VirtualNode:
         assert self.process is not None, f"node {self.id.node} is down"
         self.process.crash()
         self.process = None
+        for asked in self._open:
+            asked.outcome = asked.outcome or Outcome.UNKNOWN
+        self._open.clear()
         for other in self._others():
             other.engine.peer_disconnected(self.id)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from raftlog import CorruptLog, GroupOffline, NotLeader, Outcome, RaftError
@@ -257,3 +259,17 @@ def history(seed: int) -> tuple[int, int, list[list[str]]]:
 def test_the_same_seed_gives_the_same_run() -> None:
     assert history(7) == history(7)
     assert history(7) != history(8)
+
+
+@pytest.mark.parametrize("end", [VirtualNode.crash, VirtualNode.kill])
+def test_what_a_node_was_asked_is_unknown_when_it_ends(end: Callable[[VirtualNode], None]) -> None:
+    run = service()
+    leader = run.wait_leader(GROUP)
+    done = write(run, "a")
+    asked, read = leader.propose(GROUP, b"b"), leader.read(GROUP)
+    end(leader)
+    assert (asked.outcome, asked.result, read.outcome) == (Outcome.UNKNOWN, None, Outcome.UNKNOWN)
+    assert (done.outcome, done.result) == (Outcome.DONE, 1)
+    leader.start()
+    write(run, "c")
+    assert words(run.wait_leader(GROUP)) in (["a", "b", "c"], ["a", "c"])
