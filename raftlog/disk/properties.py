@@ -323,7 +323,7 @@ class DirectoryLock:
             os.close(fd)
             raise Misconfigured(
                 f"{self._path.parent} is in use by process {holder}: stop it first, or give "
-                "each broker a directory of its own"
+                "each node a directory of its own"
             ) from None
         os.ftruncate(fd, 0)
         os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)

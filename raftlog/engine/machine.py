@@ -90,8 +90,11 @@ class MachineReplica(Generic[R]):
 
         `on_done` is called once, never from within: with DONE and what `apply` returned when
         the command is durable on a quorum and applied here, or with UNKNOWN. ValueError for a
-        command of more than COMMAND_BYTES_MAX.
+        command of more than COMMAND_BYTES_MAX. TypeError for one that is not bytes: further down
+        it would end the node.
         """
+        if not isinstance(command, bytes):
+            raise TypeError(f"a command is bytes, not {type(command).__name__}: encode it")
         if len(command) > COMMAND_BYTES_MAX:
             raise ValueError(f"a command of {len(command)} bytes; {COMMAND_BYTES_MAX} are the most")
 

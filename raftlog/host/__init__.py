@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from raftlog.host.mesh import Mesh, PeerAddress
 from raftlog.host.reactor import TrioReactor
-from raftlog.host.service import RaftHost, Replicated, format_quorum
+from raftlog.host.service import RaftHost, Replicated, format_directory, format_quorum
 from raftlog.host.stream import Stream
 
 __all__ = [
@@ -24,5 +24,6 @@ __all__ = [
     "Replicated",
     "Stream",
     "TrioReactor",
+    "format_directory",
     "format_quorum",
 ]

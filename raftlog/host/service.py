@@ -14,7 +14,7 @@ from __future__ import annotations
 import os
 import shutil
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -25,6 +25,7 @@ from raftlog.disk.acquaintances import FORMATTING_BYTES, Acquaintances
 from raftlog.disk.fs import OsFileSystem
 from raftlog.disk.properties import (
     DIRECTORY_ID_BYTES,
+    FILE_NAME,
     DirectoryLock,
     Properties,
     Voter,
@@ -49,34 +50,51 @@ BACKLOG = 128
 R = TypeVar("R")
 
 
-def format_quorum(base: Path, cluster_id: str, addresses: Mapping[int, tuple[str, int]]) -> None:
+def format_quorum(
+    base: str | os.PathLike[str], cluster_id: str, addresses: Mapping[int, tuple[str, int]]
+) -> None:
     """Format `base`/NODE for each node of `addresses`, the founders; nothing if `base` exists.
 
-    For nodes that share a machine. Elsewhere each machine's directory is formatted there, with
-    `write_properties` and the same voters, whose directory ids are drawn beforehand, once: a
-    directory that was lost is another replica, and must not vote under the old id. Atomic.
+    For nodes that share a machine; elsewhere see `format_directory`. Atomic.
     """
+    base = Path(base)
     if base.exists():
         return
-    voters = tuple(
+    founders = tuple(
         [
             Voter(node, os.urandom(DIRECTORY_ID_BYTES), host, port)
             for node, (host, port) in addresses.items()
         ]
     )
-    draft = OsFileSystem(base.parent / f".{base.name}.{os.getpid()}")
-    for voter in voters:
-        fs = OsFileSystem(draft.root / str(voter.node_id))
-        wanted = Properties(cluster_id, voter.node_id, voter.directory_id, voters)
-        write_properties(fs, wanted._replace(formatting=os.urandom(FORMATTING_BYTES)))
-    draft.sync_directory("")
+    draft = base.parent / f".{base.name}.{os.getpid()}"
+    for voter in founders:
+        me = ReplicaId(voter.node_id, voter.directory_id)
+        format_directory(draft / str(voter.node_id), cluster_id, me, founders)
+    OsFileSystem(draft).sync_directory("")
     try:
-        draft.root.rename(base)
+        draft.rename(base)
     except OSError:
-        shutil.rmtree(draft.root)
+        shutil.rmtree(draft)
         if not base.exists():  # else another process was quicker
             raise
     OsFileSystem(base.parent).sync_directory("")
+
+
+def format_directory(
+    directory: str | os.PathLike[str],
+    cluster_id: str,
+    me: ReplicaId,
+    founders: Sequence[Voter],
+) -> None:
+    """Say once whose `directory` this is, and who the founders are: the same on every node.
+
+    Directory ids are drawn beforehand, one per directory, and never given to another: one that
+    was lost is another replica, and must not vote under the old id. `me` need not be a founder.
+    Misconfigured when it was formatted before, ValueError when what is given makes no sense.
+    """
+    properties = Properties(cluster_id, me.node, me.directory, tuple(founders))
+    fs = OsFileSystem(directory)
+    write_properties(fs, properties._replace(formatting=os.urandom(FORMATTING_BYTES)))
 
 
 class Replicated(Generic[R]):
@@ -102,8 +120,8 @@ class Replicated(Generic[R]):
         """What `apply` returned, once the command is durable on a quorum and applied here.
 
         Raises NotLeader (its `leader` says whom to ask), OutcomeUnknown, Overloaded,
-        GroupOffline; ValueError for more than COMMAND_BYTES_MAX. A cancelled proposal may
-        still be applied.
+        GroupOffline; ValueError for more than COMMAND_BYTES_MAX, TypeError for anything but
+        bytes. A cancelled proposal may still be applied.
         """
         group, finished = self.group, trio.Event()
         answers: list[tuple[Outcome, R | None]] = []
@@ -144,7 +162,10 @@ class Replicated(Generic[R]):
         if asked_as == (Role.LEADER, state.term) and state.role is Role.LEADER:
             raise Overloaded(f"group {group.id}: too many reads wait; ask again later")
         # it did not lead when it was asked, or does not any more, whatever it has become since
-        raise NotLeader(f"group {group.id} is led by {state.leader}", state.leader)
+        who = "has no leader that this replica knows of"
+        if state.leader is not None:
+            who = f"is led by {state.leader}"
+        raise NotLeader(f"group {group.id} {who}", state.leader)
 
     async def leader(self) -> ReplicaId:
         """Wait until this node knows who leads, and that this leader serves. GroupOffline."""
@@ -159,7 +180,7 @@ class RaftHost:
 
     def __init__(
         self,
-        directory: Path,
+        directory: str | os.PathLike[str],
         *,
         timing: Timing | None = None,
         listen: tuple[str, int] | None = None,
@@ -169,6 +190,12 @@ class RaftHost:
 
         Misconfigured when the directory is not formatted.
         """
+        if not Path(directory, FILE_NAME).exists():  # before a mistyped one is made
+            raise Misconfigured(
+                f"{directory} is not formatted (it has no {FILE_NAME}): see `format_quorum` and "
+                "`format_directory`. If its files are gone, draw it another directory id: the one "
+                "it had stands for lost promises"
+            )
         self._fs = OsFileSystem(directory)
         self._properties = read_properties(self._fs)
         self._timing = (timing or Timing(eager_commit=True)).validated()

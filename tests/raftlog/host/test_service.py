@@ -13,9 +13,9 @@ import trio
 import trio.testing
 
 from raftlog import DiskFailed, GroupOffline, Misconfigured, NotLeader, OutcomeUnknown, ReplicaId
-from raftlog.disk import OsFileSystem, Properties, read_properties, write_properties
+from raftlog.disk import OsFileSystem, Voter, read_properties
 from raftlog.disk.fs import OsFile
-from raftlog.host import RaftHost, Replicated, format_quorum
+from raftlog.host import RaftHost, Replicated, format_directory, format_quorum
 
 GROUP = 1
 PATIENCE_S = 30.0
@@ -97,7 +97,7 @@ async def test_a_new_node_learns_then_votes_and_can_carry_the_group(tmp_path: Pa
     nodes = [Node(base / str(number)) for number in (1, 2, 3)]
     voters = read_properties(OsFileSystem(base / "1")).voters
     fresh = ReplicaId(4, b"4" * 16)
-    write_properties(OsFileSystem(base / "4"), Properties("test", 4, fresh.directory, voters))
+    format_directory(base / "4", "test", fresh, voters)
     joining = Node(base / "4", ("127.0.0.1", free_ports(1)[0]))
     async with running(*nodes, joining):
         leader = await leader_of(nodes)
@@ -175,8 +175,9 @@ async def test_a_failed_fsync_ends_the_host_and_acknowledges_nothing(
 
 async def test_what_contradicts_itself_is_refused_with_a_sentence(tmp_path: Path) -> None:
     base = format_nodes(tmp_path / "data", 2)
-    with pytest.raises(Misconfigured, match="not formatted"):
+    with pytest.raises(Misconfigured, match="elsewhere is not formatted"):
         RaftHost(tmp_path / "elsewhere")
+    assert not (tmp_path / "elsewhere").exists()  # a mistyped name leaves nothing behind
     node = Node(base / "1")
     with pytest.raises(ValueError, match="given once"):
         node.host.add(GROUP, Total())
@@ -200,3 +201,35 @@ def test_formatting_a_second_time_changes_nothing(tmp_path: Path) -> None:
     format_quorum(base, "another", {1: ("127.0.0.1", 1)})
     assert read_properties(OsFileSystem(base / "1")) == first
     assert [path.name for path in tmp_path.iterdir()] == ["data"]
+
+
+def test_every_formatting_is_drawn_its_own_and_is_the_only_one(tmp_path: Path) -> None:
+    founders = [Voter(node, bytes([node]) * 16, "127.0.0.1", 7000 + node) for node in (1, 2)]
+    drawn = set()
+    for name in ("first", "again"):  # a directory that came to nothing, and its successor
+        me = ReplicaId(1, founders[0].directory_id)
+        format_directory(str(tmp_path / name), "test", me, founders)
+        found = read_properties(OsFileSystem(tmp_path / name))
+        assert (found.replica, found.voters) == (me, tuple(founders))
+        drawn.add(found.formatting)
+    assert len(drawn - {b""}) == 2
+    with pytest.raises(Misconfigured, match="formatted already"):
+        format_directory(tmp_path / "first", "test", ReplicaId(1, b"x" * 16), founders)
+    assert RaftHost(str(tmp_path / "first")).me == ReplicaId(1, founders[0].directory_id)
+
+
+async def test_a_command_that_is_not_bytes_is_its_callers_mistake_alone(tmp_path: Path) -> None:
+    node = Node(format_nodes(tmp_path / "data", 1) / "1")
+    async with running(node):
+        await node.group.leader()
+        with pytest.raises(TypeError, match="a command is bytes, not str"):
+            await node.group.propose("1")  # type: ignore[arg-type]
+        assert await node.group.propose(b"1") == 1
+
+
+async def test_a_read_where_nobody_leads_says_so(tmp_path: Path) -> None:
+    node = Node(format_nodes(tmp_path / "data", 3) / "1")
+    async with running(node):
+        with pytest.raises(NotLeader, match="group 1 has no leader") as error:
+            await node.group.read()
+    assert error.value.leader is None
