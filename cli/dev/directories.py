@@ -9,7 +9,9 @@ from cli.dev import plan as plans
 from cli.dev.plan import BrokerPlan, Plan
 from cli.exits import CommandFailed
 from cli.formatting import format_directory
-from raftlog.disk.properties import FILE_NAME, Properties, Voter
+from raftlog.disk.fs import OsFileSystem
+from raftlog.disk.properties import FILE_NAME, Properties, Voter, read_properties
+from raftlog.errors import Misconfigured
 
 
 def prepare(plan: Plan, kept_in: Path, *, fsync: bool) -> dict[int, str]:
@@ -75,4 +77,21 @@ def _make(broker: BrokerPlan, identity: Properties) -> None:
         raise CommandFailed(
             f"its data directory {broker.data} was formatted before and is gone or empty"
         )
+    _refuse_recovered(broker)
     format_directory(broker.data, identity, ignore_formatted=True)
+
+
+def _refuse_recovered(broker: BrokerPlan) -> None:
+    """CommandFailed when it went on by a forced recovery: the plan is of the time before."""
+    if not (broker.data / FILE_NAME).exists():
+        return
+    try:
+        found = read_properties(OsFileSystem(broker.data))
+    except (Misconfigured, OSError):
+        return  # formatting says what is wrong with it
+    if found.recovery or found.abandoned:
+        raise CommandFailed(
+            f"its data directory {broker.data} went on by a forced recovery, and `quorate dev` "
+            "knows only the cluster before that. Keep the directory, and start it with `quorate "
+            f"broker start --config {broker.config}`"
+        )

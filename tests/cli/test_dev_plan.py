@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -29,6 +30,8 @@ from cli.dev.restarts import (
 from cli.exits import CommandFailed, ExitCode
 from metadata.configs.loading import load_settings
 from partitions import wire
+from raftlog.disk import OsFileSystem, read_properties, replace_properties
+from raftlog.types import ReplicaId
 from tests.cli.conftest import Runner
 from tests.cli.fake_broker import answer
 
@@ -106,6 +109,22 @@ def test_a_directory_is_formatted_once_and_never_again(tmp_path: Path) -> None:
     data.mkdir()
     assert list(prepared(tmp_path)) == [1]
     assert list(data.iterdir()) == []
+
+
+@pytest.mark.parametrize("change", [{"recovery": f"1.{7:016x}"}, {"abandoned": True}])
+def test_what_went_on_by_a_forced_recovery_is_not_to_be_removed(
+    tmp_path: Path, change: dict[str, Any]
+) -> None:
+    prepared(tmp_path)
+    broker, other, _ = plans.obtain(tmp_path, None, None).brokers
+    if "abandoned" in change:
+        change = {"abandoned": (ReplicaId(other.id, other.directory),)}
+    fs = OsFileSystem(broker.data)
+    replace_properties(fs, read_properties(fs)._replace(**change))
+    refused = prepared(tmp_path)
+    assert list(refused) == [1]
+    assert f"quorate broker start --config {broker.config}" in refused[1]
+    assert "remove" not in refused[1]
 
 
 @pytest.mark.parametrize("formatted", [True, False])

@@ -89,7 +89,7 @@ def test_one_of_three_goes_on(cluster: Cluster, quorate: Command) -> None:
     assert not shown["healthy"]
     assert shown["voters"] == [3]
     assert shown["under_replicated"] == ["t-0", "t-1", "t-2"]
-    assert "went on by a forced recovery" in log_of(cluster, 3)
+    assert "this directory went on by a forced recovery" in log_of(cluster, 3)
 
     join(cluster, 2, report)
     found = status(alone)
@@ -115,6 +115,9 @@ def join(cluster: Cluster, broker: int, report: dict[str, Any]) -> None:
         return view is not None and broker in view.brokers
 
     wait_for(listed, LOOK_S, f"broker {broker} to be listed")
+    said = log_of(cluster, broker)
+    assert "this cluster went on by a forced recovery" in said
+    assert "recovery.log" not in said, "a new directory has none"
 
 
 def refuse(cluster: Cluster, former: Path) -> None:

@@ -162,6 +162,9 @@ class _Process:
 def _say_recovered(properties: Properties) -> None:
     if not properties.recovery and not properties.abandoned:
         return
+    if not properties.abandoned:  # formatted since
+        log.info("this cluster went on by a forced recovery", recovery=properties.recovery)
+        return
     log.warning(
         "this directory went on by a forced recovery",
         recovery=properties.recovery or "of partitions only",
