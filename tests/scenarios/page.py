@@ -15,8 +15,11 @@ _HEAD = """\
 
 Mistakes that consensus engines in production have made, where they were found, the tests that
 hold them off here, and the mutant that takes our fix out. Every test of this page fails with its
-mutant: `pytest tests/scenarios` shows it. This page is written from `tests/scenarios/table.py` by
-`python -m tests.scenarios`.
+mutant: `pytest tests/scenarios` shows it, with `-k` and a mutant's name for one row. A transcript
+(`.txt`) is run by `pytest tests/raftlog/core/test_transcripts.py -k` and its name. "copycat#265" is
+issue 265 of that project; S1 to S3 are the ways in which PySyncObj loses acknowledged writes. The
+mutants' modules are below `tests`; those of `raftlog.sim.mutants` are tried in simulation as well
+(`make mutants`). This page is written from `tests/scenarios/table.py`: `python -m tests.scenarios`.
 
 | | What went wrong elsewhere | Our tests | Without the fix |
 |---|---|---|---|
@@ -37,7 +40,7 @@ def render() -> str:
 
 
 def _tests(case: Case) -> str:
-    return "<br>".join(f"`{name.removeprefix('tests/')}`" for name in case.names)
+    return "<br>".join(f"`{name}`" for name in case.names)
 
 
 def _mutant(case: Case) -> str:
