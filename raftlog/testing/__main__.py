@@ -22,11 +22,17 @@ from raftlog.testing.runner import Failure, Summary, failure, run_many
 from raftlog.testing.schedule import parse
 from raftlog.testing.shrink import shrink
 
+MONTH_S = 30 * 24 * 3600
+
 
 def main(arguments: list[str] | None = None) -> int:
     """Parse the command line and run; the exit code."""
     parser = _parser()
     given = parser.parse_args(arguments)
+    if given.trace and given.seed is None:
+        parser.error("--trace is of one --seed")
+    if given.state is not None and (given.seed is not None or given.replay is not None):
+        parser.error("--state is of many --seeds")
     if given.replay is not None:
         return _replay(given.replay)
     if given.seed is not None:
@@ -126,8 +132,9 @@ def _replay(path: Path) -> int:
     """Play a kept schedule: 1 when it breaks something, 2 when it is none."""
     try:
         schedule = parse(path.read_text())
-    except (OSError, Misconfigured) as error:
-        print(f"{path}: {error}", file=sys.stderr)
+    except (OSError, UnicodeDecodeError, Misconfigured) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        print(f"{path}: {reason}", file=sys.stderr)
         return 2
     played = play(schedule)
     done = f"{len(played.events)} of {len(schedule.events)} events had something to do"
@@ -140,28 +147,50 @@ def _replay(path: Path) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m raftlog.testing", description=__doc__)
-    parser.add_argument("--seeds", type=int, default=100, help="how many seeds to run")
-    parser.add_argument("--first", type=int, default=1, help="the first of them")
-    parser.add_argument("--seed", type=int, help="run this one seed and print its trace's hash")
-    parser.add_argument("--seconds", type=float, default=10, help="fault phase, virtual seconds")
-    parser.add_argument("--processes", type=int, default=0, help="default: one per core")
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("--seeds", type=_count, default=100, help="how many seeds to run (100)")
+    what.add_argument("--seed", type=int, help="run this one seed and print its trace's hash")
+    what.add_argument("--replay", type=Path, help="play a kept schedule instead of seeds")
+    parser.add_argument("--first", type=int, default=1, help="the first of the seeds (1)")
+    parser.add_argument(
+        "--seconds", type=_seconds, default=10.0, help="fault phase of each, virtual seconds (10)"
+    )
+    parser.add_argument("--processes", type=_count, help="how many to use (one per core)")
     parser.add_argument(
         "--disk",
         choices=("mixed", "model", "wal"),
         default="mixed",
-        help="storage model, real write-ahead log, or every third seed on the latter",
+        help="storage model, real write-ahead log, or (mixed, unless told) every third seed on it",
     )
     parser.add_argument(
         "--state",
         type=Path,
         help="for long runs: go on from what this file keeps, and keep it up to date",
     )
-    parser.add_argument("--trace", action="store_true", help="with --seed: print every event")
+    parser.add_argument(
+        "--trace",
+        action="store_true",
+        help="with --seed: print every event: virtual microseconds, node, what happened",
+    )
     parser.add_argument("--no-shrink", action="store_true", help="leave a failure as it is")
     parser.add_argument("--save", type=Path, help="write what a failure shrinks to into this file")
-    parser.add_argument("--replay", type=Path, help="play such a file instead of seeds")
     add_to(parser)
     return parser
+
+
+def _count(text: str) -> int:
+    """At least 1: a run of nothing would hold, and show nothing."""
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text}: at least 1")
+    return number
+
+
+def _seconds(text: str) -> float:
+    number = float(text)
+    if not 0 < number < MONTH_S:
+        raise argparse.ArgumentTypeError(f"{text}: more than 0, less than {MONTH_S}")
+    return number
 
 
 if __name__ == "__main__":

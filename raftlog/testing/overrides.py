@@ -39,7 +39,9 @@ def add_to(parser: argparse.ArgumentParser) -> None:
     """Let `parser` take an argument for every option."""
     group = parser.add_argument_group("with --seed, instead of what the seed draws")
     for name in NAMES:
-        group.add_argument(_argument(name), metavar=_example(getattr(Options(seed=0), name)))
+        told = f"of {', '.join(ALL_FAULTS)}; or {NONE}" if name == "faults" else None
+        example = _example(getattr(Options(seed=0), name))
+        group.add_argument(_argument(name), metavar=example, help=told)
 
 
 def override(options: Options, given: argparse.Namespace) -> Options:

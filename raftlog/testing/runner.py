@@ -7,6 +7,7 @@ lines of the trace, and the one command that does it again.
 from __future__ import annotations
 
 import multiprocessing
+import textwrap
 import traceback
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
@@ -18,6 +19,8 @@ from raftlog.testing.options import Options
 from raftlog.testing.overrides import arguments
 
 TRACE_LINES = 60
+TABLE_COLUMNS = 100
+_NO_BREAK = "\x1f"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +61,13 @@ class Summary:
         self.probes += outcome.probes
 
     def lines(self) -> Iterator[str]:
-        """A table of totals."""
+        """The verdict and a table of totals."""
+        broken = [failed.seed for failed in self.failures]
+        yield f"seed {broken[0]} broke an invariant" if broken else "every invariant held"
         yield f"{self.seeds} seeds, {self.simulated_us / 1e6:.0f} s simulated, {self.events} events"
         yield f"{self.commits} entries committed, {self.terms} terms led"
-        yield "operations: " + _table(self.operations)
-        yield "paths:      " + _table(self.probes)
+        yield _table("operations", self.operations)
+        yield _table("paths", self.probes)
 
 
 def replay_command(options: Options) -> str:
@@ -123,5 +128,10 @@ def _outcomes(draws: Iterable[Options], processes: int) -> Iterator[Result | Fai
         yield from pool.imap(run_seed, draws, chunksize=2)
 
 
-def _table(counts: Counter[str]) -> str:
-    return ", ".join(f"{name} {count}" for name, count in sorted(counts.items()))
+def _table(title: str, counts: Counter[str]) -> str:
+    """As many counts to a line as fit; none is broken over two."""
+    items = [f"{name} {count}".replace(" ", _NO_BREAK) for name, count in sorted(counts.items())]
+    indent = " " * len("operations: ")
+    text = f"{title + ':':<{len(indent)}}{', '.join(items)}"
+    filled = textwrap.fill(text, TABLE_COLUMNS, subsequent_indent=indent, break_on_hyphens=False)
+    return filled.replace(_NO_BREAK, " ")

@@ -65,3 +65,26 @@ def test_options_belong_to_one_seed(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["--seeds", "2", "--nodes", "3"])
     assert "one --seed" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("given", "complaint"),
+    [
+        ("--seeds 0", "--seeds: 0: at least 1"),
+        ("--seeds -3", "--seeds: -3: at least 1"),
+        ("--seconds 0", "--seconds: 0: more than 0"),
+        ("--seconds nan", "--seconds: nan: more than 0"),
+        ("--processes 0", "--processes: 0: at least 1"),
+        ("--seed 1 --seeds 2", "not allowed with argument"),
+        ("--seed 1 --replay kept.txt", "not allowed with argument"),
+        ("--trace --seeds 2", "--trace is of one --seed"),
+        ("--seed 1 --state sweep.json", "--state is of many --seeds"),
+    ],
+)
+def test_what_would_run_nothing_or_be_ignored_is_refused(
+    given: str, complaint: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(given.split())
+    assert ended.value.code == 2
+    assert complaint in capsys.readouterr().err

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -101,7 +102,11 @@ def test_the_command_line_runs_a_seed(capsys: pytest.CaptureFixture[str]) -> Non
     assert main(["--seed", "3", "--seconds", "1"]) == 0
     assert "entries committed" in capsys.readouterr().out
     assert main(["--seeds", "2", "--seconds", "1", "--processes", "1"]) == 0
-    assert "2 seeds" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert said.startswith("every invariant held\n2 seeds, ")
+    assert max(map(len, said.splitlines())) <= 100
+    totals = said[said.index("operations:") :].splitlines()
+    assert all(re.search(r" \d+,?$", line) for line in totals), "a count is broken over two lines"
 
 
 def test_a_sweep_goes_on_where_it_was_interrupted(
