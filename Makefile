@@ -24,9 +24,10 @@ fix: $(VENV)/.installed-dev         ## reformat and repair what can be repaired
 unit: $(VENV)/.installed-dev
 	@$(BIN)/python .ci/checks.py unit
 
-sim: $(VENV)/.installed-dev         ## SEEDS=how many, SEED=replay one, SECONDS=simulated length, REPLAY=a kept schedule, STATE=file of a long run
+sim: $(VENV)/.installed-dev         ## SEEDS=how many, SECONDS=simulated length, SEED=one, TRACE=1 every event of it, SAVE=file for what a failure shrinks to, REPLAY=such a file, STATE=file of a long run
 	@$(BIN)/python -m raftlog.testing \
 		$(if $(SEEDS),--seeds $(SEEDS)) $(if $(SEED),--seed $(SEED)) $(if $(SECONDS),--seconds $(SECONDS)) \
+		$(if $(TRACE),--trace) $(if $(SAVE),--save $(SAVE)) \
 		$(if $(REPLAY),--replay $(REPLAY)) $(if $(STATE),--state $(STATE))
 
 mutants: $(VENV)/.installed-dev     ## does the simulation catch every deliberate mistake? SEEDS=how many each may survive

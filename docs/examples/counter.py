@@ -1,6 +1,5 @@
-"""A replicated counter. `counter.py` runs three nodes, `counter.py NODE` one of the three. On its
-input "2+" asks node 2 to add one, and "2?" to read. The data stays in ./counter-data.
-"""
+"""A replicated counter: `counter.py` runs three nodes, `counter.py NODE` one of the three. In its
+input "2+" asks node 2 to add one, "2?" to read. The data stays in ./counter-data."""
 
 from __future__ import annotations
 
@@ -45,14 +44,15 @@ class Counter:
 
 async def main() -> None:
     format_quorum(DATA, "counter", NODES)
-    nodes = {node: Counter(node) for node in map(int, sys.argv[1:] or NODES)}
+    nodes = {str(node): Counter(int(node)) for node in sys.argv[1:] or NODES}
     async with trio.open_nursery() as nursery:
         for node, counter in nodes.items():
             await nursery.start(counter.host.run)
             print(f"node {node} runs in process {os.getpid()}", flush=True)
         async for requests in trio.lowlevel.FdStream(os.dup(0)):
             for request in requests.decode().split():
-                print(await nodes[int(request[0])].answer(request[1:]), flush=True)
+                asked = nodes.get(request[0])
+                print(await asked.answer(request[1:]) if asked else "not here", flush=True)
         nursery.cancel_scope.cancel()
 
 

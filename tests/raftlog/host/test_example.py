@@ -144,6 +144,7 @@ def test_three_processes_keep_the_count_when_the_leader_is_killed(tmp_path: Path
         left = {node: example for node, example in nodes.items() if node != killed}
         leader = led_by(left)
         assert nodes[leader].ask(f"{leader}?") == "the count is 3"
+        assert nodes[leader].ask(f"{killed}?") == "not here"
         assert nodes[leader].ask(f"{leader}+") == "added, now 4"
         back = Example(tmp_path, str(killed))
         with ended({killed: back}):
