@@ -76,7 +76,9 @@ def _check(mine: Report, name: str, other: Report) -> None:
     if other.properties.cluster_id != mine.properties.cluster_id:
         raise Misconfigured(f"{name} is of cluster {other.properties.cluster_id!r}, not this one")
     if other.properties.replica == mine.properties.replica:
-        raise Misconfigured(f"{name} is this directory's own report")
+        raise Misconfigured(
+            f"{name} is this directory's own report: leave it out, give those of the others"
+        )
     if other.properties.recovery != mine.properties.recovery:
         raise Misconfigured(f"{name} is of another side of a forced recovery")
     if other.forced:

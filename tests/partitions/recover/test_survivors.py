@@ -50,7 +50,7 @@ def test_reports_that_say_nothing_about_this_group_are_refused() -> None:
     mine, ahead = report_of(found[BEHIND]), report_of(found[AHEAD])
     properties = ahead.properties
     for other, match in (
-        (mine, "own report"),
+        (mine, "own report: leave it out"),
         (ahead._replace(properties=properties._replace(cluster_id="x")), "of cluster 'x'"),
         (ahead._replace(properties=properties._replace(recovery="1." + "0" * 16)), "another side"),
         (ahead._replace(forced=(1,)), "forced already"),
