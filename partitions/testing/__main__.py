@@ -9,6 +9,7 @@ import sys
 from partitions.testing.options import Options
 from partitions.testing.runner import Failure, Result, Run, failure, quiet_logs, run_many
 from partitions.testing.scenarios import SCENARIOS
+from raftlog.testing.overrides import count
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -58,8 +59,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m partitions.testing", description=__doc__)
     parser.add_argument("--scenario", choices=list(SCENARIOS), help="default: each of them")
     parser.add_argument("--seed", type=int, help="run this one; with --seeds the first of them")
-    parser.add_argument("--seeds", type=int, help="how many seeds to run (default 10)")
-    parser.add_argument("--processes", type=int, default=0, help="default: one per core")
+    parser.add_argument("--seeds", type=count, help="how many seeds to run (default 10)")
+    parser.add_argument("--processes", type=count, help="default: one per core")
     parser.add_argument("--trace", action="store_true", help="with --seed: print every event")
     return parser
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from raftlog.errors import Misconfigured
 from raftlog.testing.cluster import SimCluster
 from raftlog.testing.options import Options
-from raftlog.testing.overrides import add_to, overridden, override
+from raftlog.testing.overrides import add_to, count, overridden, override
 from raftlog.testing.player import play
 from raftlog.testing.probes import SWEEP_SEEDS, missing
 from raftlog.testing.progress import Progress
@@ -148,14 +148,14 @@ def _replay(path: Path) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m raftlog.testing", description=__doc__)
     what = parser.add_mutually_exclusive_group()
-    what.add_argument("--seeds", type=_count, default=100, help="how many seeds to run (100)")
+    what.add_argument("--seeds", type=count, default=100, help="how many seeds to run (100)")
     what.add_argument("--seed", type=int, help="run this one seed and print its trace's hash")
     what.add_argument("--replay", type=Path, help="play a kept schedule instead of seeds")
     parser.add_argument("--first", type=int, default=1, help="the first of the seeds (1)")
     parser.add_argument(
         "--seconds", type=_seconds, default=10.0, help="fault phase of each, virtual seconds (10)"
     )
-    parser.add_argument("--processes", type=_count, help="how many to use (one per core)")
+    parser.add_argument("--processes", type=count, help="how many to use (one per core)")
     parser.add_argument(
         "--disk",
         choices=("mixed", "model", "wal"),
@@ -176,14 +176,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--save", type=Path, help="write what a failure shrinks to into this file")
     add_to(parser)
     return parser
-
-
-def _count(text: str) -> int:
-    """At least 1: a run of nothing would hold, and show nothing."""
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{text}: at least 1")
-    return number
 
 
 def _seconds(text: str) -> float:

@@ -23,6 +23,14 @@ PLAIN = "plain"
 """Before the fields of a quality or a timing: the others are not as drawn, but as by default."""
 
 
+def count(text: str) -> int:
+    """At least 1: a run of nothing would hold, and show nothing."""
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text}: at least 1")
+    return number
+
+
 def arguments(options: Options) -> list[str]:
     """What to give `python -m raftlog.testing` to have exactly these options."""
     seconds = f"{options.fault_phase_us / SECOND_US:.6f}".rstrip("0").rstrip(".")

@@ -49,3 +49,10 @@ def test_without_faults_every_batch_is_acknowledged_and_read_once() -> None:
 def test_the_command_line_runs_seeds(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--scenario", "quiet", "--seed", "2", "--seeds", "2", "--processes", "1"]) == 0
     assert "quiet 3: " in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("seeds", ["0", "-3"])
+def test_a_run_of_nothing_is_refused(seeds: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["--seeds", seeds])
+    assert "at least 1" in capsys.readouterr().err
