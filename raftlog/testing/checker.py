@@ -145,14 +145,16 @@ class Checker:
                 f"n{subject.id.node}: {snapshot} {machine.applied} {commit} {last},"
                 f" the core's last is {node.last_index}",
             )
-        if node.commit_offset != self.history.committed[commit].end:
+        high_watermark = node.commit_offset
+        if high_watermark != self.history.committed[commit].end:
             raise Violation(
                 "the high watermark is the end of what is committed",
-                f"n{subject.id.node}: {node.commit_offset} at commit {commit},"
+                f"n{subject.id.node}: {high_watermark} at commit {commit},"
                 f" which ends at {self.history.committed[commit].end}",
             )
         end = visible.last()
-        if subject.store.reader.last() != end:
+        reader = subject.store.reader
+        if reader is not visible and reader.last() != end:
             raise Violation(
                 "the log is what was written to it",
                 f"n{subject.id.node}: {subject.store.reader.last()}, not {end}",

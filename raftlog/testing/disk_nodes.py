@@ -53,15 +53,19 @@ class Inode:
 
     def _touch(self, start: int, end: int) -> None:
         page_bytes = self.page_bytes
-        for page in range(start // page_bytes, (end - 1) // page_bytes + 1):
-            if page in self.at_risk:
-                continue
-            if page in self.forgotten:
-                self.at_risk[page] = self.forgotten.pop(page)
-                continue
-            first = page * page_bytes
-            last = min(first + page_bytes, self.durable_size)
-            self.at_risk[page] = bytes(self.content[first:last]) if first < last else b""
+        page, last = start // page_bytes, (end - 1) // page_bytes
+        while page <= last:
+            if page not in self.at_risk:
+                self._put_aside(page)
+            page += 1
+
+    def _put_aside(self, page: int) -> None:
+        if page in self.forgotten:
+            self.at_risk[page] = self.forgotten.pop(page)
+            return
+        first = page * self.page_bytes
+        last = min(first + self.page_bytes, self.durable_size)
+        self.at_risk[page] = bytes(self.content[first:last]) if first < last else b""
 
     def truncate(self, size: int) -> None:
         """Cut, or extend with zeros."""

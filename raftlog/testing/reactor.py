@@ -253,15 +253,17 @@ class VirtualProcess:
         return when
 
     def _post(self, when_us: int, callback: Callback) -> None:
+        reactor = self._reactor
+
         def run() -> None:
             if not self.alive:
                 return
-            if self._paused_until > self._reactor._now:
-                self._reactor.post_at(self._paused_until, run)
+            if self._paused_until > reactor._now:
+                reactor.post_at(self._paused_until, run)
                 return
             callback()
 
-        self._reactor.post_at(when_us, run)
+        reactor.post_at(when_us, run)
 
 
 def steady_disk(random: Random, background: bool) -> int:

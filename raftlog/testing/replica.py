@@ -44,6 +44,10 @@ class Replica:
         """Crash points left until the process ends; 0: none is set."""
         self.process: VirtualProcess
         self.node: Node
+        self._options = world.options
+        self._checker = world.checker
+        self._note_event = world.trace.add
+        self._global_now_us = world.reactor.now_us
 
     @property
     def alive(self) -> bool:
@@ -182,8 +186,8 @@ class Replica:
     # ---------------------------------------------------------------------------- the host loop
 
     def _after_input(self) -> None:
-        self.world.checker.observed(self)
-        pass_us = self.world.options.pass_us
+        self._checker.observed(self)
+        pass_us = self._options.pass_us
         if not pass_us:
             self._drain()
         elif not self._drain_due:
@@ -201,7 +205,7 @@ class Replica:
                 self._carry_out(node.ready())
             self._sync()
             if decided and not self._installing:
-                self.world.checker.settled(self)
+                self._checker.settled(self)
             self._snapshot_if_due()
         except CRASHES:
             self.world.crashed(self)
@@ -210,8 +214,8 @@ class Replica:
 
     def _carry_out(self, ready: Ready) -> None:
         self._trace("ready", ready)
-        self.world.checker.decided(self, ready)
-        if self.world.options.write_first:
+        self._checker.decided(self, ready)
+        if self._options.write_first:
             self._store(ready)
             self._send(ready)
         else:
@@ -219,29 +223,31 @@ class Replica:
             self._store(ready)
         for wanted in ready.snapshot_wanted:
             self._answer_with_chunk(wanted)
-        self._apply(ready.commit)
+        if not self._installing:  # else the snapshot replaces all that is committed here
+            self._apply(ready.commit)
         for context, index in ready.reads:
             self._read_confirmed(context, index)
 
     def _send(self, ready: Ready) -> None:
-        world, node = self.world, self.id.node
+        node, sent, send = self.id.node, self._checker.sent, self.world.network.send
+        wire = self._options.wire
         for target, message in ready.messages:
-            self._point()
-            world.checker.sent(self, target, message)
+            if self.crash_in:
+                self._point()
+            sent(self, target, message)
             packet: Packet = message
-            if world.options.wire:
-                buffers = encode(GROUP, message)
-                packet = b"".join(bytes(b) for b in buffers)[PREFIX_BYTES:]
-            world.network.send(node, target.node, packet)
+            if wire:
+                packet = b"".join(encode(GROUP, message))[PREFIX_BYTES:]
+            send(node, target.node, packet)
 
     def _store(self, ready: Ready) -> None:
         install = None if ready.snapshot is None else self._arriving.take(ready.snapshot)
-        if install is not None and self.store.visible.last_index > self.store.durable.last_index:
-            self.world.checker.probes["snapshot over unsynced entries"] += 1
         if not ready.must_store:
             if ready.entries or ready.hard_state or ready.truncate_from or install:
                 raise Violation("must_store announces writes", f"n{self.id.node}: {ready}")
             return
+        if install is not None and self.store.visible.last_index > self.store.durable.last_index:
+            self._checker.probes["snapshot over unsynced entries"] += 1
         self._point()
         self.store.write(
             Round(
@@ -302,9 +308,7 @@ class Replica:
     # ---------------------------------------------------------------------- machine and clients
 
     def _apply(self, commit: int) -> None:
-        if self._installing:
-            return  # the snapshot that replaces the log covers all that is committed here
-        machine, checker = self.machine, self.world.checker
+        machine, checker = self.machine, self._checker
         checker.learned(self, commit)
         if machine.applied < commit:
             for entry in self.store.visible.read(machine.applied + 1, commit + 1, MAX_READ_BYTES):
@@ -327,8 +331,8 @@ class Replica:
     # ------------------------------------------------------------------------------- snapshots
 
     def _snapshot_if_due(self) -> None:
-        every, visible = self.world.options.snapshot_every, self.store.visible
-        if every and self.machine.applied - visible.meta.position.index >= every:
+        every = self._options.snapshot_every
+        if every and self.machine.applied - self.store.visible.meta.position.index >= every:
             self.take_snapshot()
 
     def take_snapshot(self) -> None:
@@ -374,5 +378,4 @@ class Replica:
         return self.alive and self.node.role is Role.LEADER
 
     def _trace(self, word: str, *details: object) -> None:
-        world = self.world
-        world.trace.add((world.reactor.now_us(), self.id.node, word, *details))
+        self._note_event((self._global_now_us(), self.id.node, word, *details))

@@ -120,8 +120,8 @@ class Image:
     def last(self) -> LogPosition:
         """Position of the last entry."""
         if self.entries:
-            entry = self.entries[-1]
-            return LogPosition(entry.index, entry.term, entry.end)
+            index, term, _, base, span, _ = self.entries[-1]
+            return LogPosition(index, term, base + span)
         return self.meta.position
 
     def term(self, index: int) -> int:

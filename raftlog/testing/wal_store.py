@@ -14,8 +14,7 @@ log says so.
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from random import Random
 
 from raftlog.core.membership import encode_configuration
@@ -36,13 +35,20 @@ SPACE_LEFT_BYTES = (0, 300, 3000, 30_000)
 KEPT_FREE_BYTES = 2048
 
 
-@contextmanager
-def _disk_errors_are_final() -> Iterator[None]:
+class _DiskErrorsAreFinal:
     """What the group's files raise ends the process, as an error of the log does."""
-    try:
-        yield
-    except OSError as error:
-        raise DiskFailed(f"{FILES}: {error}") from error
+
+    __slots__ = ()
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, OSError):
+            raise DiskFailed(f"{FILES}: {error}") from error
+
+
+_disk_errors_are_final = _DiskErrorsAreFinal()
 
 
 class WalStore:
@@ -79,7 +85,7 @@ class WalStore:
 
     def write(self, change: Round) -> None:
         """Write one round; it is visible at once, except that a local snapshot cuts no log."""
-        with _disk_errors_are_final():
+        with _disk_errors_are_final:
             if change.install is not None:
                 self._install(change, change.install)
                 change = change._replace(hard_state=None)
@@ -139,7 +145,7 @@ class WalStore:
 
     def sync(self) -> int:
         """Make the noted rounds durable; the largest Ready number among them."""
-        with _disk_errors_are_final():
+        with _disk_errors_are_final:
             self._job()
             if self._target > self._wal.durable_round:
                 self._wal.synced(self._target)
@@ -259,7 +265,7 @@ class WalStore:
         """Open everything again and compare what it holds with what it must hold."""
         if self._rot_due:
             self._change_a_bit()
-        with _disk_errors_are_final():
+        with _disk_errors_are_final:
             wal, recovered = self._open_wal()
             if recovered.cut:
                 self._probes["torn tail"] += 1
