@@ -68,5 +68,4 @@ class Installs:
         self._sync_now()
         sink.install()
         group.truncations += 1
-        group.checkpoint_index = index
         self._wal.stage_reset(group.id, meta)
