@@ -27,7 +27,7 @@ class SnapshotSink(Protocol):
     """A snapshot being received; see `Application.receive_snapshot`."""
 
     def write(self, cursor: int, data: bytes) -> object:
-        """Store `data` at byte `cursor` of the stream."""
+        """Store `data` at byte `cursor` of the stream, which is where the last write ended."""
 
     def install(self) -> None:
         """Durably replace the group's log and state by what was received, atomically."""
