@@ -183,8 +183,6 @@ class ReplicaManager:
             replica.group_handle = self._engine.add_group(
                 group, replica.log, replica, known.hard_state
             )
-            if known.checkpoint is not None:
-                replica.group_handle.checkpoint_index = known.checkpoint.position.index
             self._register(group, replica)
 
     def remove_orphans(self, known: Iterable[int]) -> None:

@@ -234,9 +234,7 @@ class Broker:
             self._wal.sync_job()()
         voter.on_offline = self._metadata_offline
         hard_state = NO_HARD_STATE if known is None else known.hard_state
-        group = voter.start(self.engine, METADATA_GROUP, hard_state)
-        if known is not None and known.checkpoint is not None:
-            group.checkpoint_index = known.checkpoint.position.index
+        voter.start(self.engine, METADATA_GROUP, hard_state)
 
     # --- running
 

@@ -178,6 +178,10 @@ class Staging:
         """The newest checkpoint staged or recovered, durable or not."""
         return self._open[group].checkpoint
 
+    def trusted_index(self, group: int) -> int:
+        """Up to here recovery relies on the group's own files: see `stage_truncate`."""
+        return self._open[group].trusted
+
     def last_index(self, group: int) -> int:
         """Index of the group's last entry staged or recovered (its snapshot's when empty)."""
         return self._open[group].last

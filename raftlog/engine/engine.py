@@ -299,21 +299,21 @@ class Engine:
         if ready.snapshot is not None:
             self._installs.take_chunk(group, ready.snapshot, ready.number)
         if ready.truncate_from:
+            covered = ready.truncate_from <= wal.trusted_index(group.id)
             wal.stage_truncate(group.id, ready.truncate_from)
-            if ready.truncate_from <= group.checkpoint_index:
+            if covered:
                 self._sync_now()
         if ready.entries:
             wal.stage_entries(group.id, ready.entries)
 
     def _sync_now(self) -> None:
-        """Block until what is staged is durable: a file is about to be cut below its checkpoint."""
+        """Block until what is staged is durable: what recovery relies on is about to be cut."""
         self.wal.write_round()
         self.wal.sync_job()()
 
     def _write_log(self, group: Group, ready: Ready) -> None:
         if ready.truncate_from:
             group.truncations += 1
-            group.checkpoint_index = min(group.checkpoint_index, ready.truncate_from - 1)
             group.log.truncate(ready.truncate_from)
             group.app.truncated(ready.truncate_from)
         if ready.entries:

@@ -27,7 +27,7 @@ class SnapshotSink(Protocol):
     """A snapshot being received; see `Application.receive_snapshot`."""
 
     def write(self, cursor: int, data: bytes) -> object:
-        """Store `data` at byte `cursor` of the stream."""
+        """Store `data` at byte `cursor` of the stream, which is where the last write ended."""
 
     def install(self) -> None:
         """Durably replace the group's log and state by what was received, atomically."""
@@ -67,7 +67,6 @@ class Group:
 
     __slots__ = (
         "app",
-        "checkpoint_index",
         "commit",
         "dirty",
         "due_us",
@@ -101,8 +100,6 @@ class Group:
         self.commit = node.commit
         self.dirty = False
         self.due_us = 0
-        self.checkpoint_index = 0
-        """Up to here the log's own files are durable: a cut below it is synced first."""
         self.truncations = 0
         self.installing = 0
         """Number of the Ready whose snapshot replaced the log, until it is stored: the commit

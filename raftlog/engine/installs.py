@@ -45,7 +45,9 @@ class Installs:
             ) from error
 
     def _take(self, group: Group, chunk: SnapshotInstall, number: int) -> None:
-        if group.sink is None or group.sink[0] != chunk.meta:
+        # A stream that begins again may be another leader's: one snapshot has different bytes on
+        # different nodes, and parts of two make none.
+        if group.sink is None or group.sink[0] != chunk.meta or chunk.cursor == 0:
             group.sink = (chunk.meta, group.app.receive_snapshot(chunk.meta))
         sink = group.sink[1]
         sink.write(chunk.cursor, chunk.data)
@@ -68,5 +70,4 @@ class Installs:
         self._sync_now()
         sink.install()
         group.truncations += 1
-        group.checkpoint_index = index
         self._wal.stage_reset(group.id, meta)

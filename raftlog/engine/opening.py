@@ -87,5 +87,3 @@ def _start(
     machine.adopt(log)
     hard_state = NO_HARD_STATE if known is None else known.hard_state
     machine.group = engine.add_group(group, log, machine, hard_state)
-    if known is not None and known.checkpoint is not None:
-        machine.group.checkpoint_index = known.checkpoint.position.index

@@ -131,7 +131,6 @@ class PartKeeper:
         group, checkpoint, truncations = capture
         if group.truncations == truncations and self._groups.get(group.id) is group:
             self._wal.stage_checkpoint(group.id, checkpoint)
-            group.checkpoint_index = checkpoint.position.index
 
     def _recycle(self, part: RetirablePart) -> None:
         """Let the part go; if something in it is needed again (a log was cut), start over."""

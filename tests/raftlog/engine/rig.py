@@ -152,8 +152,6 @@ class Node:
             app = self.apps[group] = Recorder(log, self.rig.snapshot_every)
             hard_state = NO_HARD_STATE if known is None else known.hard_state
             app.group = self.engine.add_group(group, log, app, hard_state)
-            if known is not None and known.checkpoint is not None:
-                app.group.checkpoint_index = known.checkpoint.position.index
         for other in self.rig.nodes:
             if other is not self and other.process is not None:
                 self.rig.connect(self, other)

@@ -73,6 +73,25 @@ def test_the_leaders_log_may_be_compacted_while_its_snapshot_is_being_sent() -> 
     assert follower.apps[1].installed >= 1
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_another_leader_begins_the_same_snapshot_again(seed: int) -> None:
+    rig = Rig(seed, snapshot_every=EVERY)
+    writer = Writer(rig)
+    follower = left_behind(rig, writer)
+    leader = rig.wait_leader()
+    others = [node for node in rig.nodes if node is not follower]
+    assert len({node.apps[1].log.snapshot() for node in others}) == 1
+    follower.start()
+    group, limit = follower.group(1), rig.reactor.now_us() + 5_000_000
+    assert rig.reactor.run_until(lambda: group.sink is not None, limit_us=limit)
+    leader.crash()
+    writer.write(5)
+    writer.wait()
+    leader.start()
+    everywhere(rig, writer)
+    assert follower.apps[1].installed == 1
+
+
 def cut_power_in(rig: Rig, node: Node, call: int) -> bool:
     """Lose power in the disk's `call`th call from now on; False if it comes to fewer."""
     limit = node.disk.calls + call

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from raftlog import CorruptLog, GroupOffline, NotLeader, Outcome, RaftError
+from raftlog.engine import installs, machine
 from raftlog.engine.machine import COMMAND_BYTES_MAX
 from raftlog.testing import Asked, PowerCut, VirtualNode, VirtualService
 
@@ -273,3 +274,45 @@ def test_what_a_node_was_asked_is_unknown_when_it_ends(end: Callable[[VirtualNod
     leader.start()
     write(run, "c")
     assert words(run.wait_leader(GROUP)) in (["a", "b", "c"], ["a", "c"])
+
+
+class Wordy(Journal):
+    """Writes the same state with more bytes, as another release may."""
+
+    def snapshot(self) -> bytes:
+        return b"     ".join(word.encode() for word in self.words)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_snapshot_that_one_leader_began_and_another_sent_is_the_others_alone(
+    seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = VirtualService(seed, lambda: {GROUP: Journal()})
+    monkeypatch.setattr(installs, "SNAPSHOT_CHUNK_BYTES", 8)
+    first = run.wait_leader(GROUP)
+    second, behind = (node for node in run.nodes.values() if node is not first)
+    first.machine(GROUP).__class__ = Wordy
+    behind.crash()
+    done = [f"word{number}" for number in range(30)]
+    for word in done:
+        write(run, word)
+    run.run(0.5)
+    longer_meta, _, _ = first.replicas[GROUP].read_snapshot(0, 1 << 20)
+    meta, shorter, _ = second.replicas[GROUP].read_snapshot(0, 1 << 20)
+    assert meta == longer_meta
+    behind.start()
+    run.run_until(lambda: received(behind) > len(shorter))
+    first.crash()
+    run.run_until(lambda: run.leader(GROUP) is second and not received(behind))
+    first.start()
+    settle(run, done)
+
+
+def received(node: VirtualNode) -> int:
+    """Bytes of a snapshot that is arriving."""
+    group = node.replicas[GROUP].group
+    if group is None or group.sink is None:
+        return 0
+    sink = group.sink[1]
+    assert isinstance(sink, machine._Sink)
+    return len(sink._data)
