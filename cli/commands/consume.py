@@ -112,9 +112,9 @@ def consume(
             "error_cb": lambda error: on_error(error, there),
         },
     )
-    try:
-        with Interrupts() as interrupts:
-            found = clients.metadata(client, target)
+    with Interrupts() as interrupts:
+        found = clients.metadata(client, target, interrupts.check)
+        try:
             there.also(Address(str(each.host), each.port) for each in found.brokers.values())
             wanted = assignment(found, topic, partitions, offset)
             interrupts.check()
@@ -123,10 +123,10 @@ def consume(
             printer = json_line if output == "json" else formatter(template)
             source = watched(batches(client, ends, target), interrupts, there, sys.stdout.buffer)
             shown = copy(source, count, printer, sys.stdout.buffer)
-        if until_end or count is not None:
-            note(f"{shown} records")
-    finally:
-        client.close()
+        finally:
+            client.close()
+    if until_end or count is not None:
+        note(f"{shown} records")
 
 
 def on_error(error: KafkaError, there: Reachability) -> None:
