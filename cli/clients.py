@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import logging
 import socket
+from collections.abc import Callable
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from cli.context import Target
 from cli.exits import CommandFailed, ExitCode
-from cli.patience import waiting
+from cli.patience import beside, waiting
 
 if TYPE_CHECKING:
     from confluent_kafka import Consumer, KafkaError, Producer
@@ -113,8 +114,12 @@ def refuse_settings(error: Exception) -> NoReturn:
     raise CommandFailed(f"client setting refused: {describe(error)}", ExitCode.USAGE) from error
 
 
-def metadata(client: Any, target: Target) -> ClusterMetadata:
+def metadata(
+    client: Any, target: Target, check: Callable[[], object] = lambda: None
+) -> ClusterMetadata:
     """Brokers and all topics as one broker sees them; CommandFailed (TIMED_OUT) without an answer.
+
+    `check` and Ctrl-C end it at once; `client` must not be closed then (see `patience.beside`).
 
     The addresses were reached before (`reach`), and librdkafka calls silence a transport failure.
     """
@@ -123,7 +128,9 @@ def metadata(client: Any, target: Target) -> ClusterMetadata:
 
     try:
         with waiting(f"connected, waiting for an answer from {target.servers}"):
-            found: ClusterMetadata = client.list_topics(timeout=target.timeout_s)
+            found: ClusterMetadata = beside(
+                lambda: client.list_topics(timeout=target.timeout_s), check
+            )
     except KafkaException as error:
         if error.args[0].code() not in (Codes._TRANSPORT, Codes._TIMED_OUT):
             fail(error.args[0], target, "asking for metadata")

@@ -6,7 +6,9 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, wait
 from contextlib import contextmanager
+from typing import TypeVar
 
 from cli.context import Address
 from cli.output import note
@@ -15,6 +17,9 @@ SILENT_S = 2.0
 """A person is not left without a word for longer than this."""
 LOOK_S = 1.0
 CONNECT_S = 0.5
+CHECK_S = 0.1
+
+Value = TypeVar("Value")
 
 
 @contextmanager
@@ -27,6 +32,26 @@ def waiting(text: str, after_s: float = SILENT_S) -> Iterator[threading.Timer]:
         yield timer
     finally:
         timer.cancel()
+
+
+def beside(call: Callable[[], Value], check: Callable[[], object]) -> Value:
+    """What `call` returns or raises, on a thread of its own: Ctrl-C need not wait for its end.
+
+    `check` is called all the while, and ends the wait by raising. `call` is left behind then, so
+    nothing that it uses may be closed before the process ends.
+    """
+    future: Future[Value] = Future()
+
+    def run() -> None:
+        try:
+            future.set_result(call())
+        except BaseException as error:  # it is the caller's, whatever it is
+            future.set_exception(error)
+
+    threading.Thread(target=run, daemon=True).start()
+    while not wait([future], CHECK_S).done:
+        check()
+    return future.result()
 
 
 def accepts(address: Address, timeout_s: float = CONNECT_S) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import re
+import select
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -111,21 +112,21 @@ def consume(
             "error_cb": lambda error: on_error(error, there),
         },
     )
-    try:
-        with Interrupts() as interrupts:
-            found = clients.metadata(client, target)
+    with Interrupts() as interrupts:
+        found = clients.metadata(client, target, interrupts.check)
+        try:
             there.also(Address(str(each.host), each.port) for each in found.brokers.values())
             wanted = assignment(found, topic, partitions, offset)
             interrupts.check()
             ends = end_offsets(client, wanted, target) if until_end else None
             client.assign(wanted)
             printer = json_line if output == "json" else formatter(template)
-            source = watched(batches(client, ends, target), interrupts, there)
+            source = watched(batches(client, ends, target), interrupts, there, sys.stdout.buffer)
             shown = copy(source, count, printer, sys.stdout.buffer)
-        if until_end or count is not None:
-            note(f"{shown} records")
-    finally:
-        client.close()
+        finally:
+            client.close()
+    if until_end or count is not None:
+        note(f"{shown} records")
 
 
 def on_error(error: KafkaError, there: Reachability) -> None:
@@ -137,13 +138,25 @@ def on_error(error: KafkaError, there: Reachability) -> None:
 
 
 def watched(
-    source: Iterator[list[Message]], interrupts: Interrupts, there: Reachability
+    source: Iterator[list[Message]], interrupts: Interrupts, there: Reachability, sink: IO[bytes]
 ) -> Iterator[list[Message]]:
-    """The same, looking at Ctrl-C and at who is reachable after each batch, empty ones included."""
+    """The same, looking around after each batch, empty ones included.
+
+    At Ctrl-C, at who is reachable, and at whether anybody still reads `sink`: BrokenPipeError.
+    """
     for batch in source:
         yield batch
         interrupts.check()
+        if reader_left(sink):
+            raise BrokenPipeError
         there.look()
+
+
+def reader_left(sink: IO[bytes]) -> bool:
+    """True for a pipe that nobody reads any more (`| head`); no write need find out."""
+    poll = select.poll()
+    poll.register(sink.fileno(), 0)
+    return any(events & select.POLLERR for _, events in poll.poll(0))
 
 
 def assignment(

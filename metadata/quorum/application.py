@@ -9,6 +9,7 @@ from raftlog.disk.segment_log import SegmentLog
 from raftlog.disk.wal import RecoveredGroup
 from raftlog.engine import Engine, Group
 from raftlog.engine.group import SnapshotSink
+from raftlog.engine.snapshots import Received, Snapshots
 from raftlog.seams import FileSystem
 from raftlog.types import (
     ZERO_POSITION,
@@ -50,10 +51,13 @@ class MetadataApplication(ImageHolder):
         """
         super().__init__()
         self.log = log
-        self._snapshot_bytes = snapshot_bytes
-        self._unsaved_bytes = 0
-        self._pending: tuple[SnapshotMeta, bytes] | None = None
-        """A snapshot that the log has not been cut for yet."""
+        self._snapshots = Snapshots(
+            log,
+            lambda: self.group.node,
+            self.snapshot,
+            max_entries=SNAPSHOT_ENTRIES,
+            max_bytes=snapshot_bytes,
+        )
         self.on_offline: Callable[[str], None] = lambda reason: None
         """Hears that this copy cannot be trusted: without metadata a broker must end."""
         self.group: Group
@@ -76,39 +80,10 @@ class MetadataApplication(ImageHolder):
             entries = self.log.read(applied + 1, index + 1, _READ_BYTES)
             for entry in entries:
                 self._apply(entry)
-                self._unsaved_bytes += len(entry.payload)
+                self._snapshots.applied(len(entry.payload))
             applied = entries[-1].index
         self._wake()
-        if self._pending is not None and self._all_passed(self._pending[0]):
-            self._compact(*self._pending)
-        if self._snapshot_due(applied):
-            self._take_snapshot()
-
-    def _snapshot_due(self, applied: int) -> bool:
-        saved = self.log.snapshot() if self._pending is None else self._pending[0]
-        unsaved = applied - saved.position.index
-        return unsaved >= SNAPSHOT_ENTRIES or self._unsaved_bytes >= self._snapshot_bytes
-
-    def _take_snapshot(self) -> None:
-        """Save the state as of now; the log below goes when nobody is likely to need it.
-
-        That is when all followers that the leader hears have it, or when the next snapshot is
-        due: a follower that is a little behind gets entries, one that is away gets a snapshot.
-        """
-        if self._pending is not None:
-            self._compact(*self._pending)
-        position = self.image.position
-        meta = SnapshotMeta(position, self.group.node.configuration_at(position.index))
-        self._pending = (meta, self.snapshot())
-        self._unsaved_bytes = 0
-
-    def _all_passed(self, meta: SnapshotMeta) -> bool:
-        return self.group.node.slowest_live_match >= meta.position.index
-
-    def _compact(self, meta: SnapshotMeta, data: bytes) -> None:
-        self._pending = None
-        self.log.compact(meta, data)
-        self.group.node.snapshot_taken(meta)
+        self._snapshots.look(applied)
 
     def appended(self, entries: Sequence[Entry]) -> None:
         """Nothing here depends on uncommitted entries."""
@@ -122,42 +97,16 @@ class MetadataApplication(ImageHolder):
 
     def read_snapshot(self, cursor: int, max_bytes: int) -> tuple[SnapshotMeta, bytes, bool]:
         """Part of the newest snapshot."""
-        data = self.log.snapshot_bytes()
-        part = data[cursor : cursor + max_bytes]
-        return self.log.snapshot(), part, cursor + len(part) >= len(data)
+        return self._snapshots.read(cursor, max_bytes)
 
     def receive_snapshot(self, meta: SnapshotMeta) -> SnapshotSink:
         """Collect a snapshot of the leader's."""
-        return _ImageSink(self, meta)
+        return Received(meta, self.install)
 
     def install(self, meta: SnapshotMeta, data: bytes) -> None:
         """Replace log and state; used by the sink."""
         delta = self._machine.install(data)
-        self.log.install(meta, data)
-        self._unsaved_bytes = 0
-        self._pending = None
+        self._snapshots.install(meta, data)
         if delta:
             self._tell(delta)
         self._wake()
-
-
-SNAPSHOT_BYTES_MAX = 1024 * 1024 * 1024
-
-
-class _ImageSink:
-    """Holds a snapshot's bytes until they are complete."""
-
-    def __init__(self, app: MetadataApplication, meta: SnapshotMeta) -> None:
-        self._app = app
-        self._meta = meta
-        self._data = bytearray()
-
-    def write(self, cursor: int, data: bytes) -> None:
-        """Append; what was sent twice is overwritten with the same bytes."""
-        if cursor > len(self._data) or cursor + len(data) > SNAPSHOT_BYTES_MAX:
-            raise ValueError(f"snapshot chunk at {cursor} does not follow {len(self._data)}")
-        self._data[cursor : cursor + len(data)] = data
-
-    def install(self) -> None:
-        """Durably replace the log."""
-        self._app.install(self._meta, bytes(self._data))

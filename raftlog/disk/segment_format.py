@@ -103,8 +103,18 @@ def encode_snapshot_header(meta: SnapshotMeta, data: Buffer) -> bytes:
     return fixed + _CRC.pack(crc32c(fixed)) + configuration
 
 
-def decode_snapshot(path: str, raw: bytes) -> tuple[SnapshotMeta, bytes]:
-    """The meta and the application's bytes of a snapshot file. Raises CorruptLog."""
+class SnapshotHeader(NamedTuple):
+    """What a snapshot file says of itself."""
+
+    position: LogPosition
+    config_bytes: int
+    crc: int
+    """Of all that follows the header."""
+    data_bytes: int
+
+
+def decode_snapshot_header(path: str, raw: bytes) -> SnapshotHeader:
+    """The header at the beginning of `raw`. Raises CorruptLog."""
     if len(raw) < SNAPSHOT_HEADER_BYTES or raw[:4] != SNAPSHOT_MAGIC:
         raise CorruptLog(f"{path}: this is not a snapshot file")
     _, version, index, term, offset, config_bytes, crc, data_bytes = _SNAPSHOT.unpack_from(raw)
@@ -112,14 +122,25 @@ def decode_snapshot(path: str, raw: bytes) -> tuple[SnapshotMeta, bytes]:
         raise CorruptLog(f"{path}: format version {version}, this release reads {VERSION}")
     if _CRC.unpack_from(raw, _SNAPSHOT.size)[0] != crc32c(raw[: _SNAPSHOT.size]):
         raise CorruptLog(f"{path}: the header's checksum is wrong; restore the file")
+    return SnapshotHeader(LogPosition(index, term, offset), config_bytes, crc, data_bytes)
+
+
+def content_has_changed(path: str) -> CorruptLog:
+    """What follows a snapshot's header is not what it was made for."""
+    return CorruptLog(f"{path}: the content's checksum is wrong; restore the file")
+
+
+def decode_snapshot(path: str, raw: bytes) -> tuple[SnapshotMeta, bytes]:
+    """The meta and the application's bytes of a snapshot file. Raises CorruptLog."""
+    position, config_bytes, crc, data_bytes = decode_snapshot_header(path, raw)
     body = memoryview(raw)[SNAPSHOT_HEADER_BYTES:]
     if len(body) != config_bytes + data_bytes or crc32c(body) != crc:
-        raise CorruptLog(f"{path}: the content's checksum is wrong; restore the file")
+        raise content_has_changed(path)
     try:
         configuration = decode_configuration(bytes(body[:config_bytes]))
     except ValueError as error:
         raise CorruptLog(f"{path}: {error}") from None
-    return SnapshotMeta(LogPosition(index, term, offset), configuration), bytes(body[config_bytes:])
+    return SnapshotMeta(position, configuration), bytes(body[config_bytes:])
 
 
 _KINDS: Final = frozenset(map(int, EntryKind))

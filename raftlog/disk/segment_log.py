@@ -17,16 +17,20 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final
 
 from raftlog.core.membership import configuration_from_disk
-from raftlog.disk.segment_format import decode_snapshot, encode_snapshot_header
 from raftlog.disk.segment_tail import Tail
 from raftlog.disk.segments import Segment, list_segments, segment_path
+from raftlog.disk.snapshot_file import (
+    check_snapshot,
+    read_snapshot,
+    read_snapshot_part,
+    write_snapshot,
+)
 from raftlog.errors import Compacted, CorruptLog, DiskFailed
 from raftlog.seams import FileSystem
 from raftlog.storage import Checkpoint
 from raftlog.types import Configuration, Entry, EntryKind, LogPosition, SnapshotMeta
 
 SEGMENT_BYTES: Final = 16 * 1024 * 1024
-SNAPSHOT_BYTES_MAX: Final = 2**31
 _DETAIL: Final = struct.Struct("<QQ")
 
 
@@ -70,7 +74,7 @@ class SegmentLog:
         if fs.exists(path):
             fs.rmtree(path)
         fs.mkdir(path)
-        _write_snapshot(fs, path, meta, data)
+        write_snapshot(fs, path, meta, data)
         return cls(fs, path, meta, segment_bytes)
 
     @classmethod
@@ -93,7 +97,7 @@ class SegmentLog:
         if not fs.exists(f"{path}/snapshot"):
             raise CorruptLog(f"{path}: the log's directory or its snapshot file is missing")
         fs.sync_directory(path)
-        meta, _ = _read_snapshot(fs, path)
+        meta, _ = read_snapshot(fs, path)
         log = cls(fs, path, meta, segment_bytes)
         log._load(trusted)
         last = log._last
@@ -107,7 +111,7 @@ class SegmentLog:
         """Was anything ever appended to the log at `path`, if there is one? Raises CorruptLog."""
         if not fs.exists(f"{path}/snapshot"):
             return fs.exists(path) and bool(list_segments(fs, path))
-        return bool(list_segments(fs, path)) or _read_snapshot(fs, path)[0].position.index > 0
+        return bool(list_segments(fs, path)) or read_snapshot(fs, path)[0].position.index > 0
 
     def _load(self, trusted: int) -> None:
         base = self._meta.position.index
@@ -317,7 +321,19 @@ class SegmentLog:
 
     def snapshot_bytes(self) -> bytes:
         """The application's bytes of the newest saved snapshot, checked."""
-        return _read_snapshot(self._fs, self._path)[1]
+        return read_snapshot(self._fs, self._path)[1]
+
+    def check_snapshot(self) -> None:
+        """Read the newest saved snapshot's file once, in pieces; CorruptLog if it has changed."""
+        check_snapshot(self._fs, self._path)
+
+    def read_snapshot(self, cursor: int, max_bytes: int) -> tuple[SnapshotMeta, bytes, bool]:
+        """The application's bytes from `cursor` on, unchecked, and whether they are the last.
+
+        For one that `check_snapshot` has seen. CorruptLog when its length is not what it was.
+        """
+        part, done = read_snapshot_part(self._fs, self._path, cursor, max_bytes)
+        return self._meta, part, done
 
     def compact(self, meta: SnapshotMeta, data: bytes) -> None:
         """Replace the snapshot file, durably (this blocks), then drop the log up to `meta`."""
@@ -326,7 +342,7 @@ class SegmentLog:
             raise ValueError(f"{self._path}: {index} is not within the log")
         if (self.term(index), self.end_offset(index)) != meta.position[1:]:
             raise ValueError(f"{self._path}: {meta.position} is not a position of the log")
-        _write_snapshot(self._fs, self._path, meta, data)
+        write_snapshot(self._fs, self._path, meta, data)
         term = self.term(index + 1) if index < self._last.index else None
         while self._segments and self._segments[0].last <= index:
             self._remove(self._segments.pop(0))
@@ -342,7 +358,7 @@ class SegmentLog:
         A crash leaves either the old log or the snapshot alone (once its index is above
         `trusted`; see `Wal.stage_reset` for what has to come first).
         """
-        _write_snapshot(self._fs, self._path, meta, data)
+        write_snapshot(self._fs, self._path, meta, data)
         while self._segments:
             self._remove(self._segments.pop(0))
         self._meta = meta
@@ -367,27 +383,3 @@ def _within(entries: list[Entry], max_bytes: int) -> list[Entry]:
         if taken > max_bytes and count:
             return entries[:count]
     return entries
-
-
-def _write_snapshot(fs: FileSystem, path: str, meta: SnapshotMeta, data: bytes) -> None:
-    file = fs.open(f"{path}/snapshot.new", create=True)
-    try:
-        file.truncate(0)
-        file.pwrite([encode_snapshot_header(meta, data), data], 0)
-        file.sync()
-    finally:
-        file.close()
-    fs.rename(f"{path}/snapshot.new", f"{path}/snapshot")
-    fs.sync_directory(path)
-
-
-def _read_snapshot(fs: FileSystem, path: str) -> tuple[SnapshotMeta, bytes]:
-    name = f"{path}/snapshot"
-    file = fs.open(name)
-    try:
-        size = file.size()
-        if size > SNAPSHOT_BYTES_MAX:
-            raise CorruptLog(f"{name}: {size} bytes are more than any snapshot has")
-        return decode_snapshot(name, file.pread(size, 0))
-    finally:
-        file.close()

@@ -14,16 +14,15 @@ from typing import Generic, Protocol, TypeVar
 
 from raftlog.disk.segment_log import SegmentLog
 from raftlog.engine.group import Group, Outcome, SnapshotSink
+from raftlog.engine.snapshots import Received, Snapshots
 from raftlog.errors import GroupOffline
 from raftlog.ready import SoftState
-from raftlog.types import Entry, EntryKind, LogPosition, Role, SnapshotMeta
+from raftlog.types import Entry, EntryKind, Role, SnapshotMeta
 
 SNAPSHOT_ENTRIES = 10_000
 """Entries since the last snapshot that make a new one worth its write."""
 SNAPSHOT_BYTES = 16 * 1024 * 1024
 """The same in bytes of commands."""
-SNAPSHOT_BYTES_MAX = 1024 * 1024 * 1024
-"""A larger one is not taken from a peer."""
 COMMAND_BYTES_MAX = 1024 * 1024
 _READ_BYTES = 1024 * 1024
 
@@ -70,15 +69,22 @@ class MachineReplica(Generic[R]):
         """Called after `state` changed."""
         self.offline_reason = ""
         self._log: SegmentLog
+        self._snapshots: Snapshots
         self._snapshot_entries = snapshot_entries
         self._snapshot_bytes = snapshot_bytes
-        self._unsaved_bytes = 0
         self._results: dict[int, R | None] = {}
         """By index, for the commands that were proposed here and are not answered yet."""
 
     def adopt(self, log: SegmentLog) -> None:
         """Begin at the snapshot of `log`; what follows it comes with the commit index."""
         self._log = log
+        self._snapshots = Snapshots(
+            log,
+            lambda: self.in_service().node,
+            self.machine.snapshot,
+            max_entries=self._snapshot_entries,
+            max_bytes=self._snapshot_bytes,
+        )
         self.applied = log.snapshot().position.index
         if self.applied:
             self.machine.restore(log.snapshot_bytes())
@@ -121,25 +127,15 @@ class MachineReplica(Generic[R]):
         while self.applied < index:
             for entry in self._log.read(self.applied + 1, index + 1, _READ_BYTES):
                 self._apply(entry)
-        unsaved = self.applied - self._log.snapshot().position.index
-        if unsaved >= self._snapshot_entries or self._unsaved_bytes >= self._snapshot_bytes:
-            self._take_snapshot()
+        self._snapshots.look(self.applied)
 
     def _apply(self, entry: Entry) -> None:
         if entry.kind is EntryKind.DATA:
             result = self.machine.apply(entry.payload)
-            self._unsaved_bytes += len(entry.payload)
             if entry.index in self._results:
                 self._results[entry.index] = result
         self.applied = entry.index
-
-    def _take_snapshot(self) -> None:
-        index, node = self.applied, self.in_service().node
-        position = LogPosition(index, self._log.term(index), self._log.end_offset(index))
-        meta = SnapshotMeta(position, node.configuration_at(index))
-        self._log.compact(meta, self.machine.snapshot())
-        node.snapshot_taken(meta)
-        self._unsaved_bytes = 0
+        self._snapshots.applied(len(entry.payload))
 
     def leadership(self, state: SoftState) -> None:
         """Remember who leads."""
@@ -159,35 +155,14 @@ class MachineReplica(Generic[R]):
 
     def read_snapshot(self, cursor: int, max_bytes: int) -> tuple[SnapshotMeta, bytes, bool]:
         """Part of the newest snapshot."""
-        data = self._log.snapshot_bytes()
-        part = data[cursor : cursor + max_bytes]
-        return self._log.snapshot(), part, cursor + len(part) >= len(data)
+        return self._snapshots.read(cursor, max_bytes)
 
     def receive_snapshot(self, meta: SnapshotMeta) -> SnapshotSink:
         """Collect a snapshot of the leader's."""
-        return _Sink(self, meta)
+        return Received(meta, self.install)
 
     def install(self, meta: SnapshotMeta, data: bytes) -> None:
-        """Replace log and state; used by the sink."""
-        self._log.install(meta, data)
-        self.adopt(self._log)
-        self._unsaved_bytes = 0
-
-
-class _Sink:
-    """Holds a snapshot's bytes until they are complete."""
-
-    def __init__(self, replica: MachineReplica[R], meta: SnapshotMeta) -> None:
-        self._install = replica.install
-        self._meta = meta
-        self._data = bytearray()
-
-    def write(self, cursor: int, data: bytes) -> None:
-        """Append; what was sent twice is overwritten with the same bytes."""
-        if cursor > len(self._data) or cursor + len(data) > SNAPSHOT_BYTES_MAX:
-            raise ValueError(f"snapshot chunk at {cursor} does not follow {len(self._data)}")
-        self._data[cursor : cursor + len(data)] = data
-
-    def install(self) -> None:
-        """Durably replace the log."""
-        self._install(self._meta, bytes(self._data))
+        """Replace state and log; bytes that the machine cannot read leave the log as it is."""
+        self.machine.restore(data)
+        self._snapshots.install(meta, data)
+        self.applied = meta.position.index

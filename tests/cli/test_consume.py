@@ -1,15 +1,19 @@
-"""`quorate consume`: asking where a partition ends while it is between two leaders."""
+"""`quorate consume`: a partition between two leaders, and a reader that has left."""
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
-from cli.commands.consume import watermarks
+from cli.commands.consume import watched, watermarks
 from cli.context import Address, Target
 from cli.exits import CommandFailed
+from cli.interrupts import Interrupts
+from cli.patience import Reachability
 
 PLACE = TopicPartition("t", 0)
 
@@ -60,3 +64,22 @@ def test_a_partition_between_two_leaders_is_asked_again(code: int) -> None:
 def test_other_errors_and_the_end_of_the_time_are_failures(code: int, timeout_s: float) -> None:
     with pytest.raises(CommandFailed, match="asking for the end of t partition 0"):
         ask(Asked(code, 1 << 30), timeout_s)
+
+
+def test_a_reader_that_has_left_ends_it_though_no_record_comes() -> None:
+    reading, writing = os.pipe()
+    asked = 0
+
+    def silence() -> Iterator[list[Any]]:
+        nonlocal asked
+        while True:
+            asked += 1
+            if asked == 3:
+                os.close(reading)
+            assert asked < 10, "nobody looked at the pipe"
+            yield []
+
+    with open(writing, "wb") as sink, Interrupts() as interrupts, pytest.raises(BrokenPipeError):
+        for batch in watched(silence(), interrupts, Reachability(()), sink):
+            assert batch == []
+    assert asked == 3

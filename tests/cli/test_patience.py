@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
+import subprocess
+import sys
 
 import pytest
 
 from cli import patience
 from cli.context import Address
+from cli.exits import ExitCode
 from cli.interrupts import Interrupts
 from cli.patience import Reachability, waiting
 
+LONG_S = 120.0
 PLACES = (Address("127.0.0.1", 1), Address("127.0.0.1", 2))
 
 
@@ -60,3 +65,27 @@ def test_the_first_ctrl_c_waits_for_a_check_and_the_second_does_not() -> None:
         with pytest.raises(KeyboardInterrupt):
             os.kill(os.getpid(), signal.SIGINT)
     assert signal.getsignal(signal.SIGINT) is before
+
+
+@pytest.mark.parametrize("command", [("topic", "list"), ("consume", "t")])
+def test_ctrl_c_does_not_wait_for_an_answer_that_does_not_come(command: tuple[str, ...]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        silent.settimeout(LONG_S)
+        where = f"127.0.0.1:{silent.getsockname()[1]}"
+        process = subprocess.Popen(
+            [sys.executable, "-m", "cli.main", *command, "-b", where, "--timeout", f"{LONG_S:g}"],
+            stderr=subprocess.PIPE,
+        )
+        try:
+            silent.accept()[0].close()  # to see whether anybody is there
+            asking, _ = silent.accept()
+            with asking:
+                asking.settimeout(LONG_S)
+                assert asking.recv(1)
+                assert process.stderr is not None
+                assert b"waiting for an answer" in process.stderr.readline()
+                process.send_signal(signal.SIGINT)
+                assert process.wait(LONG_S / 4) == ExitCode.INTERRUPTED
+        finally:
+            process.kill()
+            process.communicate()

@@ -72,6 +72,13 @@ class Load:
         left = self._producer.flush(PATIENCE_S)
         assert left == 0, f"{left} records have no fate yet"
 
+    def abandon(self) -> None:
+        """Stop at once, whatever becomes of what is in flight: no broker need be there."""
+        self._stop.set()
+        self._thread.join()
+        self._producer.purge()
+        self._producer.flush(PATIENCE_S)
+
     def wait_for_progress(self, what: str, partitions: int, count: int = 50) -> None:
         """Until every partition acknowledged `count` more records."""
         before = self._acknowledged(partitions)
@@ -89,18 +96,19 @@ class Load:
     def _run(self) -> None:
         while not self._stop.is_set():
             number, key = divmod(self.sent, len(self._keys))
-            self._produce(self._keys[key], b"%d" % number)
-            self.sent += 1
+            self.sent += self._produce(self._keys[key], b"%d" % number)
 
-    def _produce(self, key: bytes, value: bytes) -> None:
-        while True:
+    def _produce(self, key: bytes, value: bytes) -> bool:
+        """Hand it to the client; False if it had no room until the end."""
+        while not self._stop.is_set():
             try:
                 self._producer.produce(self._topic, value, key, on_delivery=self._done)
             except BufferError:
                 self._producer.poll(POLL_S)
             else:
                 self._producer.poll(0)
-                return
+                return True
+        return False
 
     def _done(self, error: Any, message: confluent_kafka.Message) -> None:
         if error is not None:
@@ -118,13 +126,18 @@ class Load:
 def loading(
     cluster: Cluster, topic: str, *, keys: int = 60, in_flight: int = 100
 ) -> Iterator[Load]:
-    """A load that runs during the block and is finished after it."""
+    """A load that runs during the block and is finished after it.
+
+    When the block fails, its own error is what is wanted, and perhaps no broker serves any more.
+    """
     load = Load(cluster.bootstrap, topic, keys, in_flight)
     load.start()
     try:
         yield load
-    finally:
-        load.finish()
+    except BaseException:
+        load.abandon()
+        raise
+    load.finish()
 
 
 def check_exactly_once(load: Load, content: list[list[Stored]]) -> None:

@@ -7,8 +7,9 @@ from collections.abc import Callable
 import pytest
 
 from raftlog import CorruptLog, GroupOffline, NotLeader, Outcome, RaftError
-from raftlog.engine import installs, machine
+from raftlog.engine import installs
 from raftlog.engine.machine import COMMAND_BYTES_MAX
+from raftlog.engine.snapshots import Received
 from raftlog.testing import Asked, PowerCut, VirtualNode, VirtualService
 
 GROUP = 1
@@ -314,5 +315,5 @@ def received(node: VirtualNode) -> int:
     if group is None or group.sink is None:
         return 0
     sink = group.sink[1]
-    assert isinstance(sink, machine._Sink)
+    assert isinstance(sink, Received)
     return len(sink._data)
