@@ -52,6 +52,17 @@ def test_an_unknown_ticket_or_token_is_ignored() -> None:
     assert group.deadline is None
 
 
+def test_a_group_is_gone_when_its_tombstone_is_committed() -> None:
+    group = ClassicGroup("g", GroupSettings())
+    group.delete()
+    assert not group.gone
+    group.persisted(0, 1, ErrorCode.NOT_ENOUGH_REPLICAS)
+    assert group.idle
+    group.delete()
+    group.persisted(0, 2, ErrorCode.NONE)
+    assert group.gone
+
+
 def test_what_a_refused_append_is_to_members() -> None:
     assert to_client(ErrorCode.NOT_ENOUGH_REPLICAS) is ErrorCode.COORDINATOR_NOT_AVAILABLE
     assert to_client(ErrorCode.NOT_LEADER_OR_FOLLOWER) is ErrorCode.NOT_COORDINATOR
