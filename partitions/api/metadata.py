@@ -11,13 +11,15 @@ cluster asks for the same ones.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
-from metadata.image import MetadataImage, Partition, Topic
+from metadata.image import Broker, MetadataImage, Partition, Topic
+from metadata.leaders import Leader
 from partitions import wire
 from partitions.api.autocreate import AutoCreate, creatable
 from partitions.api.context import Answer, Body, RequestContext
-from partitions.api.leadership import endpoint
+from partitions.api.leadership import endpoint, live_replicas, partition_state
 from partitions.api.services import Services
 from partitions.errors import ErrorCode, KafkaError
 from partitions.security import Operation, topic_resource
@@ -40,8 +42,13 @@ _Broker, _Topic, _Part = (
 
 def broker_list(image: MetadataImage, listener: str) -> dict[int, Any]:
     """Live brokers that clients of `listener` can reach, by node id."""
+    return reachable_brokers(image.unfenced(), listener)
+
+
+def reachable_brokers(candidates: Iterable[Broker], listener: str) -> dict[int, Any]:
+    """Of these brokers the ones with an address on `listener`, by node id."""
     brokers = {}
-    for broker in image.unfenced():
+    for broker in candidates:
         address = endpoint(broker, listener)
         if address is not None:
             brokers[broker.node] = _Broker(
@@ -74,7 +81,7 @@ class _View:
         self._services = services
         self._context = context
         self._image: MetadataImage = services.image()
-        self._live = {broker.node: broker.replica for broker in self._image.unfenced()}
+        self._live = live_replicas(self._image)
         self.brokers = broker_list(self._image, context.listener)
 
     def allowed(self, name: str) -> bool:
@@ -122,32 +129,20 @@ class _View:
         )
 
     def _partition(self, number: int, partition: Partition) -> Any:
-        nodes = [replica.node for replica in partition.replicas]
-        offline = self._offline(partition)
-        code, node, epoch = self._leader(partition, offline)
+        state = partition_state(self._services, self._live, partition)
+        code, node, epoch = self._leader(state.leader)
         return _Part(
             error_code=code.value,
             partition_index=number,
             leader_id=node,
             leader_epoch=epoch,
-            replica_nodes=nodes,
-            isr_nodes=[n for n in nodes if n not in offline],
-            offline_replicas=[n for n in nodes if n in offline],
+            replica_nodes=state.nodes,
+            isr_nodes=state.in_service,
+            offline_replicas=[node for node in state.nodes if node in state.offline],
         )
 
-    def _offline(self, partition: Partition) -> set[int]:
-        """Replicas that are out of service, on brokers that are down, or lost with a directory
-        in whose place their broker has another one now."""
-        is_offline, group = self._services.is_offline, partition.group
-        return {
-            replica.node
-            for replica in partition.replicas
-            if self._live.get(replica.node) != replica or is_offline(group, replica)
-        }
-
-    def _leader(self, partition: Partition, offline: set[int]) -> tuple[ErrorCode, int, int]:
-        leader = self._services.leader(partition.group)
-        if leader is None or leader.node not in self._live or leader.node in offline:
+    def _leader(self, leader: Leader | None) -> tuple[ErrorCode, int, int]:
+        if leader is None:
             return ErrorCode.LEADER_NOT_AVAILABLE, NO_NODE, -1
         if leader.node in self.brokers:
             return ErrorCode.NONE, leader.node, leader.term

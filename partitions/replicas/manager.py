@@ -17,7 +17,9 @@ from partitions.replicas.creation import PARTITIONS_DIRECTORY, Creation
 from partitions.replicas.directories import remove_directory, remove_orphans, sync_files
 from partitions.replicas.diskguard import DiskGuard
 from partitions.replicas.insync import InsyncGate
+from partitions.replicas.interface import DiskUsage
 from partitions.replicas.offline import OfflineReplica, report
+from partitions.replicas.ondisk import disk_usage
 from partitions.replicas.preferred import PreferredLeaders
 from partitions.replicas.replica import PartitionReplica
 from partitions.storage import FileCache, LogConfig, PartitionLog
@@ -95,6 +97,10 @@ class ReplicaManager:
             if replica not in members_of(led.group_handle.node.configuration):
                 return True
         return self._engine.links.is_offline(replica or self._me, group)
+
+    def disk_usage(self) -> DiskUsage:
+        """What is on the disk here. Raises OSError when the file system does not say."""
+        return disk_usage(self._fs, self.replicas.values(), self.offline.values())
 
     @property
     def offline_version(self) -> int:
