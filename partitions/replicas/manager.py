@@ -19,7 +19,7 @@ from partitions.replicas.diskguard import DiskGuard
 from partitions.replicas.insync import InsyncGate
 from partitions.replicas.interface import DiskUsage
 from partitions.replicas.offline import OfflineReplica, report
-from partitions.replicas.ondisk import disk_usage
+from partitions.replicas.ondisk import disk_usage, segments_bytes
 from partitions.replicas.preferred import PreferredLeaders
 from partitions.replicas.replica import PartitionReplica
 from partitions.storage import FileCache, LogConfig, PartitionLog
@@ -160,11 +160,9 @@ class ReplicaManager:
     def _found_offline(self, group: int, creation: Creation, reason: str) -> None:
         path = creation.path(group)
         sync_files(self._files.fs, path)
-        self._set_offline(
-            OfflineReplica(
-                group, creation.topic, creation.topic_id, creation.partition, path, reason
-            )
-        )
+        size = segments_bytes(self._fs, path)
+        topic_id, topic, number, _ = creation
+        self._set_offline(OfflineReplica(group, topic, topic_id, number, path, size, reason))
         self._engine.add_offline(group, reason)
 
     def _set_offline(self, replica: OfflineReplica) -> None:
@@ -332,9 +330,9 @@ class ReplicaManager:
     def _went_offline(self, replica: PartitionReplica, reason: str) -> None:
         group, path = replica.group, replica.log.path
         del self.replicas[group], self._by_partition[(replica.topic_id, replica.partition)]
-        self._set_offline(
-            OfflineReplica(group, replica.topic, replica.topic_id, replica.partition, path, reason)
-        )
+        topic, topic_id, number = replica.topic, replica.topic_id, replica.partition
+        size = replica.log.size_bytes
+        self._set_offline(OfflineReplica(group, topic, topic_id, number, path, size, reason))
 
     def _register(self, group: int, replica: PartitionReplica) -> None:
         self.replicas[group] = replica

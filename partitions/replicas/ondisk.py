@@ -1,7 +1,8 @@
 """What the partitions of a broker take on its disk, for DescribeLogDirs.
 
 Running replicas know their size. The files of one that is offline are kept for inspection and
-take their room as before, so these are looked at; what cannot be looked at counts as nothing.
+take their room as before: one that ran until then knows theirs, and for one that was found so at
+the start they are looked at once. What cannot be looked at counts as nothing.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ def disk_usage(
     return DiskUsage(
         fs.total_bytes(),
         fs.free_bytes(),
-        (*map(_running, replicas), *(_offline(fs, each) for each in offline)),
+        (*map(_running, replicas), *map(_offline, offline)),
     )
 
 
@@ -34,12 +35,12 @@ def _running(replica: PartitionReplica) -> ReplicaOnDisk:
     return ReplicaOnDisk(replica.topic, replica.partition, replica.log.size_bytes, lag)
 
 
-def _offline(fs: FileSystem, replica: OfflineReplica) -> ReplicaOnDisk:
-    size = _files_bytes(fs, replica.path)
-    return ReplicaOnDisk(replica.topic, replica.partition, size, NO_OFFSET)
+def _offline(replica: OfflineReplica) -> ReplicaOnDisk:
+    return ReplicaOnDisk(replica.topic, replica.partition, replica.size_bytes, NO_OFFSET)
 
 
-def _files_bytes(fs: FileSystem, path: str) -> int:
+def segments_bytes(fs: FileSystem, path: str) -> int:
+    """Bytes of the segment files in a partition's directory (blocking)."""
     try:
         names = fs.listdir(path)
     except OSError:
@@ -50,9 +51,11 @@ def _files_bytes(fs: FileSystem, path: str) -> int:
 def _file_bytes(fs: FileSystem, path: str) -> int:
     try:
         file = fs.open(path)
-        try:
-            return file.size()
-        finally:
-            file.close()
     except OSError:
         return 0
+    try:
+        return file.size()
+    except OSError:
+        return 0
+    finally:
+        file.close()

@@ -155,7 +155,14 @@ def test_log_dirs_show_what_each_copy_takes_an_offline_one_too() -> None:
         assert result.error_code == 0, "the directory is fine"
         assert parts[0].offset_lag == -1
         assert parts[0].partition_size == sum(map(leader.disk.size, segments(leader, 0)))
+        size = parts[0].partition_size
+        leader.kill()
+        leader.start()
+        _, parts = await log_dir(cluster, leader.node)
+        assert (parts[0].offset_lag, parts[0].partition_size) == (-1, size), "found so at the start"
+        leader.kill()
         leader.disk.rmtree(segments(leader, 0)[0].rpartition("/")[0])
+        leader.start()
         _, parts = await log_dir(cluster, leader.node)
         assert (parts[0].partition_size, parts[1].offset_lag) == (0, 0)
 
