@@ -64,8 +64,8 @@ def status(ctx: click.Context, output: str, target: Target) -> None:
 def quorum(output: str, target: Target) -> None:
     """Show the metadata quorum as its leader sees it: who votes, and how far behind each one is.
 
-    LAG counts entries of the metadata log. HEARD and CAUGHT UP say how long ago, in ms, the leader
-    heard a member and knew it to have everything; `-` is for what the leader does not know: it has
+    LAG counts entries of the metadata log. HEARD and CAUGHT UP say when the leader last heard a
+    member and last knew it to have everything; `-` is for what the leader does not know: it has
     heard nothing since it was elected, or the member is behind.
     """
     refuse_client_settings(target, "cluster quorum")
@@ -86,8 +86,8 @@ def _emit_quorum(found: dict[str, Any]) -> None:
         "role": "ROLE",
         "log_end": "LOG END",
         "lag": "LAG",
-        "heard_ms_ago": "HEARD",
-        "caught_up_ms_ago": "CAUGHT UP",
+        "heard_ms_ago": "HEARD MS AGO",
+        "caught_up_ms_ago": "CAUGHT UP MS AGO",
         "address": "ADDRESS",
     }
     emit_rows("table", found["members"], columns)
