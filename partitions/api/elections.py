@@ -140,21 +140,21 @@ class _Work:
         topic = self._image.topic(name)
         if numbers is None:
             numbers = range(0 if topic is None else len(topic.partitions))
-            answers = [self._answer(topic, name, number) for number in numbers]
+            answers = [self._answer(topic, number) for number in numbers]
             needless = ErrorCode.ELECTION_NOT_NEEDED.value
             answers = [answer for answer in answers if answer.error_code != needless]
         else:
-            answers = [self._answer(topic, name, number) for number in numbers]
+            answers = [self._answer(topic, number) for number in numbers]
         return _M.ReplicaElectionResult(topic=name, partition_result=answers)
 
-    def _answer(self, topic: Topic | None, name: str, number: int) -> Any:
+    def _answer(self, topic: Topic | None, number: int) -> Any:
         answer = _result(
             number, ErrorCode.REQUEST_TIMED_OUT, "the leadership has not moved in time"
         )
         try:
             if topic is None or not 0 <= number < len(topic.partitions):
                 raise KafkaError(
-                    ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, f"there is no partition {name}-{number}"
+                    ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, "there is no such topic or partition"
                 )
             self._open.append(self._election(answer, topic.partitions[number]))
         except KafkaError as error:

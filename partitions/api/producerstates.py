@@ -73,11 +73,11 @@ class _Listing:
         if not services.authorizer.authorize(self._context, Operation.READ, topic_resource(name)):
             raise KafkaError(
                 ErrorCode.TOPIC_AUTHORIZATION_FAILED,
-                f"describing producers of {name} is not allowed",
+                "describing producers of this topic is not allowed",
             )
         topic = services.image().topic(name)
         if topic is None or not 0 <= number < len(topic.partitions):
-            text = f"there is no partition {name}-{number}"
+            text = "there is no such topic or partition"
             raise KafkaError(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, text)
         replica = services.replica(topic.topic_id, number)
         if replica is None:

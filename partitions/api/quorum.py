@@ -46,14 +46,15 @@ class _Description(CancellablePending):
     def _body(self, reply: QuorumReply) -> Body:
         if reply.view is None:
             return _failed(reply.error, reply.message, self._request)
-        view = reply.view
-        topics = [
-            _M.ResponseTopicData(
-                topic_name=name, partitions=[_partition(name, number, view) for number in numbers]
-            )
-            for name, numbers in self._request
-        ]
-        nodes = _nodes(self._services.image(), view)
+        told = False
+        topics = []
+        for name, numbers in self._request:
+            partitions = []
+            for number in numbers:
+                partitions.append(_partition(name, number, None if told else reply.view))
+                told = told or (name, number) == (TOPIC, PARTITION)
+            topics.append(_M.ResponseTopicData(topic_name=name, partitions=partitions))
+        nodes = _nodes(self._services.image(), reply.view)
         return _M.DescribeQuorumResponse(
             error_code=0, error_message=None, topics=topics, nodes=nodes
         )
@@ -74,10 +75,13 @@ def _asked(topic: Any) -> tuple[str, list[int]]:
     return topic.topic_name, [partition.partition_index for partition in topic.partitions]
 
 
-def _partition(name: str, number: int, view: QuorumView) -> Any:
+def _partition(name: str, number: int, view: QuorumView | None) -> Any:
+    """The answer to one item; `view` is None when an item before it has told everything."""
     if (name, number) != (TOPIC, PARTITION):
-        text = f"only {TOPIC}-{PARTITION} is the metadata quorum's log, not {name}-{number}"
+        text = f"only {TOPIC}-{PARTITION} is the metadata quorum's log"
         return _no_partition(number, ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, text)
+    if view is None:
+        return _no_partition(number, ErrorCode.INVALID_REQUEST, "the partition is asked for twice")
     return _M.ResponsePartitionData(
         partition_index=number,
         error_code=0,

@@ -109,6 +109,19 @@ def test_the_quorum_as_its_leader_tells_it(services: FakeServices) -> None:
     assert (node.node_id, node.listeners[0].host) == (1, "peer"), "node 9 never registered"
 
 
+def test_the_quorum_is_told_once(services: FakeServices) -> None:
+    client = Client(services)
+    client.send(55, 2, quorum_request(("t", 0), OF_METADATA, OF_METADATA))
+    view = QuorumView(1, 7, 89, (QuorumMember(1, b"a" * 16, 90, 5, 5),), ())
+    services.quorum_questions.pop()(QuorumReply(ErrorCode.NONE, None, view))
+    parts = [part for topic in client.receive()[0][1].topics for part in topic.partitions]
+    assert [(part.error_code, len(part.current_voters)) for part in parts] == [
+        (ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, 0),
+        (0, 1),
+        (ErrorCode.INVALID_REQUEST, 0),
+    ]
+
+
 def test_nobody_leads_the_quorum(services: FakeServices) -> None:
     client = Client(services)
     client.send(55, 2, quorum_request(OF_METADATA))
