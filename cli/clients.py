@@ -109,6 +109,15 @@ def consumer(target: Target, **more: Any) -> Consumer:
         refuse_settings(error)
 
 
+def refuse_client_settings(target: Target, command: str) -> None:
+    """For commands that ask brokers without librdkafka: usage error if it was given settings."""
+    if target.client_settings:
+        raise CommandFailed(
+            f"{command} asks the brokers itself: no --client-setting has an effect on it",
+            ExitCode.USAGE,
+        )
+
+
 def refuse_settings(error: Exception) -> NoReturn:
     """A librdkafka setting was refused: usage error, in librdkafka's words."""
     raise CommandFailed(f"client setting refused: {describe(error)}", ExitCode.USAGE) from error

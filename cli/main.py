@@ -29,6 +29,7 @@ COMMANDS = {
     "cluster": Entry(
         "cli.commands.cluster", "cluster", "Look at the cluster; recover it by force."
     ),
+    "log": Entry("cli.commands.log", "log", "See what brokers keep on their disks."),
     "broker": Entry("cli.commands.broker", "broker", "Run one broker."),
     "storage": Entry("cli.commands.storage", "storage", "Prepare a broker's data directory."),
 }

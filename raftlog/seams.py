@@ -104,3 +104,6 @@ class FileSystem(Protocol):
 
     def free_bytes(self) -> int:
         """Space left for this process on the file system."""
+
+    def total_bytes(self) -> int:
+        """Size of the file system."""

@@ -1,17 +1,22 @@
-"""`quorate cluster`: who is there, who leads, what is missing."""
+"""`quorate cluster`: who is there, who leads, who votes, what is missing."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from cli.clients import WHY_SILENT
+from cli.clients import WHY_SILENT, refuse_client_settings
 from cli.commands.recover import recover
 from cli.context import Address, Target, output_option, target_options
 from cli.exits import CommandFailed, ExitCode
 from cli.output import emit_json, emit_record, emit_rows
+
+if TYPE_CHECKING:
+    from cli.connection import Connection
+
+T = TypeVar("T")
 
 SOME_PLACES = 20
 
@@ -37,11 +42,7 @@ def status(ctx: click.Context, output: str, target: Target) -> None:
     3 seconds, or --timeout if that is less. Exits with 1 and says why unless all of them answer and
     agree on a controller, and every partition has a leader and all its replicas.
     """
-    if target.client_settings:
-        raise CommandFailed(
-            "cluster status asks the brokers itself: no --client-setting has an effect on it",
-            ExitCode.USAGE,
-        )
+    refuse_client_settings(target, "cluster status")
     from cli.health import summarize
     from cli.survey import ASK_S, View, survey
 
@@ -55,6 +56,60 @@ def status(ctx: click.Context, output: str, target: Target) -> None:
         _emit_table(summary)
     if not summary["healthy"]:
         ctx.exit(ExitCode.FAILED)
+
+
+@cluster.command(epilog="Example: quorate cluster quorum")
+@output_option
+@target_options
+def quorum(output: str, target: Target) -> None:
+    """Show the metadata quorum as its leader sees it: who votes, and how far behind each one is.
+
+    LAG counts entries of the metadata log. HEARD and CAUGHT UP say when the leader last heard a
+    member and last knew it to have everything; `-` is for what the leader does not know: it has
+    heard nothing since it was elected, or the member is behind.
+    """
+    refuse_client_settings(target, "cluster quorum")
+    from cli.quorum import describe
+
+    found = first_answer(target, describe)
+    if output == "json":
+        emit_json(found)
+    else:
+        _emit_quorum(found)
+
+
+def _emit_quorum(found: dict[str, Any]) -> None:
+    emit_record("table", {key: value for key, value in found.items() if key != "members"})
+    click.echo()
+    columns = {
+        "id": "BROKER",
+        "role": "ROLE",
+        "log_end": "LOG END",
+        "lag": "LAG",
+        "heard_ms_ago": "HEARD MS AGO",
+        "caught_up_ms_ago": "CAUGHT UP MS AGO",
+        "address": "ADDRESS",
+    }
+    emit_rows("table", found["members"], columns)
+
+
+def first_answer(target: Target, work: Callable[[Connection], T]) -> T:
+    """What `work` gets from the first bootstrap address that answers; CommandFailed if none does.
+
+    `work` raises Unavailable when its broker answers with an error.
+    """
+    from cli.connection import Silence, Unavailable, attempt
+
+    silences: dict[Address, Silence] = {}
+    for address in target.bootstrap:
+        try:
+            found = attempt(address, target.timeout_s, work)
+        except Unavailable as error:
+            raise CommandFailed(f"{address}: {error}") from error
+        if not isinstance(found, Silence):
+            return found
+        silences[address] = found
+    raise nobody_answers(silences)
 
 
 def nobody_answers(silences: Mapping[Address, Any]) -> CommandFailed:

@@ -5,6 +5,7 @@
 - `observer`: the copy of a broker that does not vote, pulled from a voter's `fetch` operations.
 - `controller`: what the leader of group 0 does: serves operations, writes their records.
 - `client`: how a broker reaches the controller wherever it is: registers, stays alive, forwards.
+- `description`: the quorum as its leader sees it, for DescribeQuorum.
 - `spread`: who leads which partition, told directly between brokers and never logged.
 - `rpc`: requests and notices over the engine's application frames.
 

@@ -64,6 +64,13 @@ class Chunk(NamedTuple):
     done: bool
 
 
+class Asked(NamedTuple):
+    """What an observer last asked for."""
+
+    next_index: int
+    at_us: int
+
+
 class _Poll(NamedTuple):
     next_index: int
     max_bytes: int
@@ -87,6 +94,8 @@ class MetadataSource:
         self._armed: dict[int, None] = {}
         """Indexes whose being applied will wake the polls."""
         self._kept: _Kept | None = None
+        self.asked: dict[ReplicaId, Asked] = {}
+        """Only of brokers that were registered when another one first asked."""
         app.watch_leadership(lambda state: self._answer_all())
         rpc.serve(FETCH, self._fetch)
         rpc.serve(SNAPSHOT, self._snapshot)
@@ -96,6 +105,7 @@ class MetadataSource:
     def _fetch(self, sender: ReplicaId, arguments: Any, on_answer: OnAnswer) -> None:
         next_index, max_bytes = _numbers(arguments, (1, 1), FETCH)
         self._answer(sender.node)
+        self._note(sender, next_index)
         if self._app.image.position.index >= next_index:
             on_answer(Answer(self._news(next_index, max_bytes)))
             return
@@ -105,6 +115,12 @@ class MetadataSource:
         if next_index not in self._armed:
             self._armed[next_index] = None
             self._app.when_applied(next_index, lambda: self._applied(next_index))
+
+    def _note(self, sender: ReplicaId, next_index: int) -> None:
+        if sender not in self.asked:
+            known = {broker.replica for broker in self._app.image.brokers.values()}
+            self.asked = {who: asked for who, asked in self.asked.items() if who in known}
+        self.asked[sender] = Asked(next_index, self._reactor.now_us())
 
     def _news(self, next_index: int, max_bytes: int) -> list[Any]:
         state = self._app.state

@@ -36,6 +36,7 @@ from partitions.api.services import (
     ControllerReply,
     ItemOutcome,
     ProducerIdReply,
+    QuorumReply,
     Services,
 )
 
@@ -59,6 +60,7 @@ __all__ = [
     "ItemOutcome",
     "MetadataCache",
     "ProducerIdReply",
+    "QuorumReply",
     "RefusedBatches",
     "RequestContext",
     "Services",

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from metadata.image import Broker, MetadataImage, Topic
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from metadata.image import Broker, MetadataImage, Partition, Topic
 from metadata.leaders import Leader
 from metadata.records import Listener
 from partitions.api.services import Services
 from partitions.errors import ErrorCode, KafkaError
 from partitions.replicas.interface import Replica
 from partitions.replicas.offline import storage_error
+from raftlog.types import ReplicaId
 
 NO_EPOCH = -1
 
@@ -46,6 +50,46 @@ def current_leader(services: Services, topic: Topic | None, number: int) -> Lead
     if replica is not None and replica.is_leader:
         return Leader(replica.leader_epoch, services.node_id)
     return services.leader(topic.partitions[number].group)
+
+
+class PartitionState(NamedTuple):
+    """A partition as descriptions show it."""
+
+    nodes: tuple[int, ...]
+    """Of its replicas, preferred leader first."""
+    offline: frozenset[int]
+    """Nodes of replicas that are out of service, on brokers that are down, or lost with a
+    directory in whose place their broker has another one now."""
+    leader: Leader | None
+    """None when there is none in service, as far as known."""
+
+    @property
+    def in_service(self) -> list[int]:
+        """Nodes of the other replicas: what is shown for Kafka's in-sync replicas."""
+        return [node for node in self.nodes if node not in self.offline]
+
+
+def live_replicas(image: MetadataImage) -> dict[int, ReplicaId]:
+    """The unfenced brokers' replica ids, by node."""
+    return {broker.node: broker.replica for broker in image.unfenced()}
+
+
+def partition_state(
+    services: Services, live: Mapping[int, ReplicaId], partition: Partition
+) -> PartitionState:
+    """What this broker knows of a partition; `live` is from `live_replicas`."""
+    is_offline, group = services.is_offline, partition.group
+    offline = frozenset(
+        [
+            replica.node
+            for replica in partition.replicas
+            if live.get(replica.node) != replica or is_offline(group, replica)
+        ]
+    )
+    leader = services.leader(group)
+    if leader is not None and (leader.node not in live or leader.node in offline):
+        leader = None
+    return PartitionState(tuple([r.node for r in partition.replicas]), offline, leader)
 
 
 def endpoint(broker: Broker, listener: str) -> Listener | None:

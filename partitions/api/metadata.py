@@ -11,13 +11,16 @@ cluster asks for the same ones.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, NamedTuple
 
-from metadata.image import MetadataImage, Partition, Topic
+from metadata.image import Broker, MetadataImage, Partition, Topic
+from metadata.leaders import Leader
 from partitions import wire
+from partitions.api import authorized
 from partitions.api.autocreate import AutoCreate, creatable
 from partitions.api.context import Answer, Body, RequestContext
-from partitions.api.leadership import endpoint
+from partitions.api.leadership import endpoint, live_replicas, partition_state
 from partitions.api.services import Services
 from partitions.errors import ErrorCode, KafkaError
 from partitions.security import Operation, topic_resource
@@ -40,8 +43,13 @@ _Broker, _Topic, _Part = (
 
 def broker_list(image: MetadataImage, listener: str) -> dict[int, Any]:
     """Live brokers that clients of `listener` can reach, by node id."""
+    return reachable_brokers(image.unfenced(), listener)
+
+
+def reachable_brokers(candidates: Iterable[Broker], listener: str) -> dict[int, Any]:
+    """Of these brokers the ones with an address on `listener`, by node id."""
     brokers = {}
-    for broker in image.unfenced():
+    for broker in candidates:
         address = endpoint(broker, listener)
         if address is not None:
             brokers[broker.node] = _Broker(
@@ -68,13 +76,15 @@ def controller_node(services: Services, brokers: dict[int, Any]) -> int:
 class _View:
     """One response in the making: the image, and who can be named in it."""
 
-    __slots__ = ("_context", "_image", "_services", "_live", "brokers")
+    __slots__ = ("_context", "_image", "_operations", "_services", "_live", "brokers")
 
-    def __init__(self, services: Services, context: RequestContext) -> None:
+    def __init__(self, services: Services, context: RequestContext, operations: bool) -> None:
+        """`operations`: say of each topic what the client may do to it."""
+        self._operations = operations
         self._services = services
         self._context = context
         self._image: MetadataImage = services.image()
-        self._live = {broker.node: broker.replica for broker in self._image.unfenced()}
+        self._live = live_replicas(self._image)
         self.brokers = broker_list(self._image, context.listener)
 
     def allowed(self, name: str) -> bool:
@@ -119,35 +129,28 @@ class _View:
             topic_id=topic.topic_id,
             is_internal=topic.name.startswith("__"),
             partitions=partitions,
+            topic_authorized_operations=authorized.on_topic(
+                self._services, self._context, topic.name
+            )
+            if self._operations
+            else authorized.NOT_ASKED,
         )
 
     def _partition(self, number: int, partition: Partition) -> Any:
-        nodes = [replica.node for replica in partition.replicas]
-        offline = self._offline(partition)
-        code, node, epoch = self._leader(partition, offline)
+        state = partition_state(self._services, self._live, partition)
+        code, node, epoch = self._leader(state.leader)
         return _Part(
             error_code=code.value,
             partition_index=number,
             leader_id=node,
             leader_epoch=epoch,
-            replica_nodes=nodes,
-            isr_nodes=[n for n in nodes if n not in offline],
-            offline_replicas=[n for n in nodes if n in offline],
+            replica_nodes=state.nodes,
+            isr_nodes=state.in_service,
+            offline_replicas=[node for node in state.nodes if node in state.offline],
         )
 
-    def _offline(self, partition: Partition) -> set[int]:
-        """Replicas that are out of service, on brokers that are down, or lost with a directory
-        in whose place their broker has another one now."""
-        is_offline, group = self._services.is_offline, partition.group
-        return {
-            replica.node
-            for replica in partition.replicas
-            if self._live.get(replica.node) != replica or is_offline(group, replica)
-        }
-
-    def _leader(self, partition: Partition, offline: set[int]) -> tuple[ErrorCode, int, int]:
-        leader = self._services.leader(partition.group)
-        if leader is None or leader.node not in self._live or leader.node in offline:
+    def _leader(self, leader: Leader | None) -> tuple[ErrorCode, int, int]:
+        if leader is None:
             return ErrorCode.LEADER_NOT_AVAILABLE, NO_NODE, -1
         if leader.node in self.brokers:
             return ErrorCode.NONE, leader.node, leader.term
@@ -155,27 +158,41 @@ class _View:
             return ErrorCode.LISTENER_NOT_FOUND, NO_NODE, -1
         return ErrorCode.LEADER_NOT_AVAILABLE, NO_NODE, -1
 
-    def response(self, topics: list[Any]) -> Body:
-        """The whole body."""
+    def response(self, topics: list[Any], operations: bool) -> Body:
+        """The whole body; `operations`: say what the client may do to the cluster."""
         return _M.MetadataResponse(
             brokers=list(self.brokers.values()),
             cluster_id=self._services.cluster_id,
             controller_id=controller_node(self._services, self.brokers),
             topics=topics,
+            cluster_authorized_operations=authorized.on_cluster(self._services, self._context)
+            if operations
+            else authorized.NOT_ASKED,
         )
+
+
+class Operations(NamedTuple):
+    """Of what to say which operations the client may do (KIP-430)."""
+
+    topics: bool
+    cluster: bool
 
 
 def handle(services: Services, context: RequestContext, request: Any) -> Answer:
     """Answer from the image; topics that may be made are made first."""
     wanted = _asked_topics(context, request)
+    operations = Operations(
+        request.include_topic_authorized_operations,
+        request.include_cluster_authorized_operations,
+    )
     if wanted is not None and context.api_version < TOPIC_ID_VERSION:
         _check_names(wanted)
     missing = creatable(services, context, request, wanted)
     if missing:
         return AutoCreate(
-            services, missing, lambda failed: _answer(services, context, wanted, failed)
+            services, missing, lambda failed: _answer(services, context, wanted, operations, failed)
         )
-    return _answer(services, context, wanted, {})
+    return _answer(services, context, wanted, operations, {})
 
 
 def _asked_topics(context: RequestContext, request: Any) -> list[Any] | None:
@@ -188,20 +205,22 @@ def _answer(
     services: Services,
     context: RequestContext,
     wanted: list[Any] | None,
+    operations: Operations,
     failures: dict[str, ErrorCode],
 ) -> Answer:
     def make() -> Body:
-        view = _View(services, context)
+        view = _View(services, context, operations.topics)
         if wanted is None:
-            return view.response(view.all_topics())
-        return view.response([view.asked(item, failures) for item in wanted])
+            return view.response(view.all_topics(), operations.cluster)
+        topics = [view.asked(item, failures) for item in wanted]
+        return view.response(topics, operations.cluster)
 
     asked = None if wanted is None else tuple([(w.name, w.topic_id) for w in wanted])
     if failures or (asked is not None and len(asked) > CACHED_NAMES_MAX):
         return make()
     position = services.image().position
     generation = (position, services.leaders_version, services.controller_id())
-    question = (context.api_version, context.listener, context.principal, asked)
+    question = (context.api_version, context.listener, context.principal, operations, asked)
     return services.metadata_cache.encoded(generation, question, context.api_version, make)
 
 

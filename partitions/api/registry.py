@@ -13,11 +13,17 @@ from typing import Any, NamedTuple
 from partitions.api import (
     cluster,
     configs,
+    elections,
     fetch,
+    logdirs,
     metadata,
     offsets,
     produce,
     producers,
+    producerstates,
+    quorum,
+    reassignments,
+    topicpartitions,
     topics,
     versions,
 )
@@ -68,8 +74,14 @@ _HANDLERS: tuple[Api, ...] = (
         offsets.refuse_offset_for_epoch,
     ),
     Api(ApiKey.DESCRIBE_CONFIGS, 1, 4, configs.handle, configs.refuse),
+    Api(ApiKey.DESCRIBE_LOG_DIRS, 1, 5, logdirs.handle, logdirs.refuse),
     Api(ApiKey.CREATE_PARTITIONS, 0, 3, topics.create_partitions, topics.refuse_create_partitions),
-    Api(ApiKey.DESCRIBE_CLUSTER, 0, 1, cluster.handle, cluster.refuse),
+    Api(ApiKey.ELECT_LEADERS, 0, 2, elections.handle, elections.refuse),
+    Api(ApiKey.LIST_PARTITION_REASSIGNMENTS, 0, 0, reassignments.handle, reassignments.refuse),
+    Api(ApiKey.DESCRIBE_QUORUM, 0, 2, quorum.handle, quorum.refuse),
+    Api(ApiKey.DESCRIBE_CLUSTER, 0, 2, cluster.handle, cluster.refuse),
+    Api(ApiKey.DESCRIBE_PRODUCERS, 0, 0, producerstates.handle, producerstates.refuse),
+    Api(ApiKey.DESCRIBE_TOPIC_PARTITIONS, 0, 0, topicpartitions.handle, topicpartitions.refuse),
 )
 
 _VERSIONS_FIRST, _VERSIONS_LAST = 0, 4

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
 from metadata.configs import ConfigEntry
 from metadata.image import MetadataImage
 from metadata.leaders import Leader
+from metadata.quorum.description import QuorumView
 from partitions.api.budget import ByteBudget
 from partitions.api.deadlines import Deadlines
 from partitions.api.metadatacache import MetadataCache
 from partitions.api.refused import RefusedBatches
 from partitions.errors import ErrorCode
-from partitions.replicas.interface import Replica
+from partitions.replicas.handover import Begun, Move
+from partitions.replicas.interface import DiskUsage, Replica
 from partitions.security import Authorizer
 from raftlog.seams import Reactor
 from raftlog.types import ReplicaId
@@ -62,6 +64,15 @@ class ProducerIdReply(NamedTuple):
     producer_id: int = -1
 
 
+class QuorumReply(NamedTuple):
+    """The metadata quorum, or why nobody could say."""
+
+    error: ErrorCode
+    message: str | None = None
+    view: QuorumView | None = None
+    """Set when `error` is NONE."""
+
+
 CREATE_TOPICS = "create_topics"
 """items: {name, partitions, replication_factor, assignments: [[node, ...], ...], configs: {}};
 also `validate_only`. Each outcome's values: topic_id (bytes), partitions, replication_factor."""
@@ -82,6 +93,10 @@ class Services(Protocol):
     @property
     def cluster_id(self) -> str:
         """From `meta.properties`."""
+
+    @property
+    def log_directory(self) -> str:
+        """Absolute path of this broker's data directory."""
 
     @property
     def settings(self) -> ApiSettings:
@@ -145,6 +160,22 @@ class Services(Protocol):
 
     def allocate_producer_id(self, on_done: Callable[[ProducerIdReply], None]) -> None:
         """A producer id that nobody was given before; `on_done` runs once, at once or later."""
+
+    def describe_quorum(self, on_done: Callable[[QuorumReply], None]) -> None:
+        """The metadata quorum as its leader sees it; `on_done` runs once, at once or within a
+        bounded time."""
+
+    def hand_over(
+        self, leader: int, moves: Sequence[Move], on_done: Callable[[Begun], None]
+    ) -> None:
+        """Ask node `leader` to give away leaderships, MOVES_PER_CALL_MAX at most.
+
+        `on_done` runs once, at once or within a bounded time. That a move was begun does not
+        mean that it succeeds: `leader(group)` shows that.
+        """
+
+    def disk_usage(self) -> DiskUsage:
+        """What is on this broker's disk. Raises OSError when its file system does not say."""
 
     def topic_configs(self, name: str) -> Mapping[str, ConfigEntry]:
         """The settings in force for a topic, by name (`metadata.configs.topic_entries`)."""

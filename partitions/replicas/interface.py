@@ -17,6 +17,7 @@ from raftlog.types import Buffer
 NO_OFFSET = -1
 NO_TIMESTAMP = -1
 NO_EPOCH = -1
+NO_SEQUENCE = -1
 
 
 class AppendOutcome(NamedTuple):
@@ -54,6 +55,38 @@ class EpochEnd(NamedTuple):
 
     epoch: int
     end_offset: int
+
+
+class ActiveProducer(NamedTuple):
+    """An idempotent producer that a partition remembers."""
+
+    producer_id: int
+    epoch: int
+    last_sequence: int
+    """Of its last batch; NO_SEQUENCE before the first one of this epoch."""
+    last_timestamp: int
+    """Of its last batch, ms."""
+
+
+class ReplicaOnDisk(NamedTuple):
+    """What one partition's copy takes on this broker's disk."""
+
+    topic: str
+    partition: int
+    size_bytes: int
+    """Of the segment files that hold its records."""
+    offset_lag: int
+    """Offsets from its end to the high watermark it knows of; NO_OFFSET when it is offline."""
+
+
+class DiskUsage(NamedTuple):
+    """This broker's data directory."""
+
+    total_bytes: int
+    """Of the file system it is on."""
+    usable_bytes: int
+    """Of these, what this process may still take."""
+    replicas: tuple[ReplicaOnDisk, ...]
 
 
 class Replica(Protocol):
@@ -126,6 +159,9 @@ class Replica(Protocol):
 
     def knows_producer(self, producer_id: int) -> bool:
         """Is a batch of this idempotent producer in the log, as far as that is remembered?"""
+
+    def active_producers(self) -> list[ActiveProducer]:
+        """The idempotent producers that are remembered, in no order."""
 
     def read(self, offset: int, max_bytes: int, *, at_least_one: bool) -> Buffer:
         """Whole committed batches from the one that holds `offset` on; empty when there is none.

@@ -17,7 +17,9 @@ from partitions.replicas.creation import PARTITIONS_DIRECTORY, Creation
 from partitions.replicas.directories import remove_directory, remove_orphans, sync_files
 from partitions.replicas.diskguard import DiskGuard
 from partitions.replicas.insync import InsyncGate
+from partitions.replicas.interface import DiskUsage
 from partitions.replicas.offline import OfflineReplica, report
+from partitions.replicas.ondisk import disk_usage, segments_bytes
 from partitions.replicas.preferred import PreferredLeaders
 from partitions.replicas.replica import PartitionReplica
 from partitions.storage import FileCache, LogConfig, PartitionLog
@@ -96,6 +98,10 @@ class ReplicaManager:
                 return True
         return self._engine.links.is_offline(replica or self._me, group)
 
+    def disk_usage(self) -> DiskUsage:
+        """What is on the disk here. Raises OSError when the file system does not say."""
+        return disk_usage(self._fs, self.replicas.values(), self.offline.values())
+
     @property
     def offline_version(self) -> int:
         """Changes whenever an answer of `is_offline` does."""
@@ -154,11 +160,9 @@ class ReplicaManager:
     def _found_offline(self, group: int, creation: Creation, reason: str) -> None:
         path = creation.path(group)
         sync_files(self._files.fs, path)
-        self._set_offline(
-            OfflineReplica(
-                group, creation.topic, creation.topic_id, creation.partition, path, reason
-            )
-        )
+        size = segments_bytes(self._fs, path)
+        topic_id, topic, number, _ = creation
+        self._set_offline(OfflineReplica(group, topic, topic_id, number, path, size, reason))
         self._engine.add_offline(group, reason)
 
     def _set_offline(self, replica: OfflineReplica) -> None:
@@ -324,9 +328,9 @@ class ReplicaManager:
     def _went_offline(self, replica: PartitionReplica, reason: str) -> None:
         group, path = replica.group, replica.log.path
         del self.replicas[group], self._by_partition[(replica.topic_id, replica.partition)]
-        self._set_offline(
-            OfflineReplica(group, replica.topic, replica.topic_id, replica.partition, path, reason)
-        )
+        topic, topic_id, number = replica.topic, replica.topic_id, replica.partition
+        size = replica.log.size_bytes
+        self._set_offline(OfflineReplica(group, topic, topic_id, number, path, size, reason))
 
     def _register(self, group: int, replica: PartitionReplica) -> None:
         self.replicas[group] = replica

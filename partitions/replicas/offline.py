@@ -24,6 +24,8 @@ class OfflineReplica(NamedTuple):
     partition: int
     path: str
     """The partition's directory."""
+    size_bytes: int
+    """Of its segment files, when it went out of service."""
     reason: str
 
 

@@ -73,8 +73,19 @@ class PreferredLeaders:
         if node.role is not Role.LEADER or not node.confirmed or node.transferring:
             return None
         preferred = node.configuration.voters[0]
-        progress = node.progress.get(preferred)
-        if progress is None or not self._engine.links.serves(preferred, group.id):
+        if preferred == node.me:
             return None
-        ready = progress.state is ProgressState.REPLICATE
-        return preferred if ready and progress.match + LAG_ENTRIES_MAX >= node.last_index else None
+        return preferred if obstacle(self._engine, group, preferred) is None else None
+
+
+def obstacle(engine: Engine, group: Group, target: ReplicaId) -> str | None:
+    """Why the voter `target` cannot take over the group that is led here; None when it can."""
+    progress = group.node.progress.get(target)
+    if progress is None or not engine.links.is_up(target):
+        return "it is not connected"
+    if engine.links.is_offline(target, group.id):
+        return "it is out of service"
+    behind = group.node.last_index - progress.match
+    if progress.state is not ProgressState.REPLICATE or behind > LAG_ENTRIES_MAX:
+        return f"it is {behind} entries behind"
+    return None

@@ -21,7 +21,9 @@ from partitions.replicas.insync import InsyncGate, above_majority
 from partitions.replicas.interface import (
     NO_EPOCH,
     NO_OFFSET,
+    NO_SEQUENCE,
     NO_TIMESTAMP,
+    ActiveProducer,
     AppendOutcome,
     EpochEnd,
     TimestampedOffset,
@@ -164,6 +166,18 @@ class PartitionReplica:
     def knows_producer(self, producer_id: int) -> bool:
         """See `interface.Replica.knows_producer`."""
         return self.log.producers.state(producer_id) is not None
+
+    def active_producers(self) -> list[ActiveProducer]:
+        """See `interface.Replica.active_producers`."""
+        return [
+            ActiveProducer(
+                producer_id,
+                state.epoch,
+                state.batches[-1].last_sequence if state.batches else NO_SEQUENCE,
+                state.timestamp,
+            )
+            for producer_id, state in self.log.producers.states()
+        ]
 
     def _check_sequence(self, header: BatchHeader) -> Duplicate | None:
         verdict = self.log.producers.check(header)

@@ -17,6 +17,7 @@ from metadata.image import ImageDelta, MetadataImage
 from metadata.quorum.application import METADATA_DIRECTORY, MetadataApplication, open_log
 from metadata.quorum.client import BrokerLife, ControllerClient, Registration
 from metadata.quorum.controller import Controller, ControllerSettings
+from metadata.quorum.description import QuorumDescriber
 from metadata.quorum.fetch import MetadataSource
 from metadata.quorum.image_holder import ImageHolder
 from metadata.quorum.observer import MetadataObserver
@@ -25,6 +26,7 @@ from metadata.quorum.spread import LeaderSpread
 from metadata.records import Listener
 from partitions.replicas.creation import PARTITIONS_DIRECTORY
 from partitions.replicas.directories import partition_directories
+from partitions.replicas.handover import Handover
 from partitions.replicas.manager import PREFERRED_DELAY_US, ReplicaManager, ReplicaSettings
 from partitions.server.services import BrokerServices
 from raftlog.core import Timing
@@ -111,17 +113,8 @@ class Broker:
         self._life = self._make_life(addresses)
         if self._voter is not None:
             self._controller = self._make_controller(properties, self._voter)
-            self._source = MetadataSource(reactor, self.rpc, self._voter)
-        self.services = BrokerServices(
-            properties,
-            settings,
-            reactor,
-            self.metadata,
-            self._client,
-            self._life,
-            self.spread,
-            self.manager,
-        )
+            self._source = self._make_source(self._voter)
+        self.services = self._make_services(properties)
         self.metadata.watch(self._image_changed)
         self.metadata.watch_leadership(self._metadata_leadership)
         self._recover(recovered)
@@ -169,6 +162,19 @@ class Broker:
         life.on_fatal = self._fail
         return life
 
+    def _make_services(self, properties: Properties) -> BrokerServices:
+        return BrokerServices(
+            properties,
+            self._settings,
+            self._reactor,
+            self.metadata,
+            self._client,
+            self._life,
+            self.spread,
+            self.manager,
+            Handover(self.rpc, self.engine, self.manager.replicas),
+        )
+
     def _make_controller(self, properties: Properties, voter: MetadataApplication) -> Controller:
         settings = self._settings
         defaults = TopicDefaults(
@@ -179,6 +185,11 @@ class Broker:
             properties.cluster_id, defaults, session_us, properties.abandoned
         )
         return Controller(self._reactor, self.rpc, voter, wanted)
+
+    def _make_source(self, voter: MetadataApplication) -> MetadataSource:
+        source = MetadataSource(self._reactor, self.rpc, voter)
+        QuorumDescriber(self._reactor, self.rpc, voter, source)
+        return source
 
     def _make_metadata(
         self, fs: FileSystem, recovered: Recovered

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -19,6 +20,7 @@ from metadata.image import MetadataImage
 from metadata.leaders import Leader
 from metadata.quorum.client import BrokerLife, ControllerClient
 from metadata.quorum.controller import ALLOT_PRODUCER_IDS
+from metadata.quorum.description import DESCRIBE_QUORUM, quorum_view
 from metadata.quorum.image_holder import ImageHolder
 from metadata.quorum.rpc import UNREACHABLE, Answer
 from metadata.quorum.spread import LeaderSpread
@@ -31,8 +33,11 @@ from partitions.api.services import (
     ControllerReply,
     ItemOutcome,
     ProducerIdReply,
+    QuorumReply,
 )
 from partitions.errors import ErrorCode
+from partitions.replicas.handover import Handover
+from partitions.replicas.interface import DiskUsage
 from partitions.replicas.manager import ReplicaManager
 from partitions.replicas.replica import PartitionReplica
 from partitions.security import AllowAll, Authorizer
@@ -44,6 +49,9 @@ log = structlog.get_logger()
 
 RESPONSE_BUDGET_BYTES = 256 * 1024 * 1024
 CALL_TIMEOUT_US = 30_000_000
+QUESTION_TIMEOUT_US = 5_000_000
+"""For what changes nothing: whoever asks can ask again, and should hear of a lost quorum soon."""
+UNREADABLE = "the controller's answer is unreadable: does it run another release?"
 LEADERS_WAIT_US = 1_000_000
 LEADERS_POLL_US = 5_000
 WAITING_FOR_IDS_MAX = 10_000
@@ -63,9 +71,11 @@ class BrokerServices:
         life: BrokerLife,
         spread: LeaderSpread,
         manager: ReplicaManager,
+        handover: Handover,
     ) -> None:
         self.node_id = properties.node_id
         self.cluster_id = properties.cluster_id
+        self.log_directory = os.path.abspath(settings.text("log.dirs"))
         self.settings = ApiSettings(
             auto_create_topics=settings.switch("auto.create.topics.enable"),
             fetch_max_bytes=settings.integer("fetch.max.bytes"),
@@ -82,6 +92,7 @@ class BrokerServices:
         self._client = client
         self._spread = spread
         self._manager = manager
+        self.hand_over = handover.ask
         self._producer_ids = ProducerIds(client, life, properties.node_id)
 
     @property
@@ -133,8 +144,7 @@ class BrokerServices:
                 position, items = _outcomes(answer.value, len(arguments["items"]))
             except (ValueError, TypeError) as error:
                 log.error("unreadable answer", operation=operation, reason=str(error))
-                text = "the controller's answer is unreadable: does it run another release?"
-                on_done(ControllerReply(ErrorCode.UNKNOWN_SERVER_ERROR, text))
+                on_done(ControllerReply(ErrorCode.UNKNOWN_SERVER_ERROR, UNREADABLE))
                 return
             reply = ControllerReply(ErrorCode.NONE, None, items)
             self._app.when_applied(position, lambda: self._when_led(items, reply, on_done))
@@ -172,6 +182,27 @@ class BrokerServices:
     def allocate_producer_id(self, on_done: Callable[[ProducerIdReply], None]) -> None:
         """From this broker's block."""
         self._producer_ids.take(on_done)
+
+    def describe_quorum(self, on_done: Callable[[QuorumReply], None]) -> None:
+        """As the controller sees it."""
+
+        def answered(answer: Answer) -> None:
+            if answer.error is not None:
+                on_done(QuorumReply(_code(answer.error), answer.message))
+                return
+            try:
+                view = quorum_view(answer.value)
+            except ValueError as error:
+                log.error("unreadable answer", operation=DESCRIBE_QUORUM, reason=str(error))
+                on_done(QuorumReply(ErrorCode.UNKNOWN_SERVER_ERROR, UNREADABLE))
+                return
+            on_done(QuorumReply(ErrorCode.NONE, None, view))
+
+        self._client.call(DESCRIBE_QUORUM, [], answered, timeout_us=QUESTION_TIMEOUT_US)
+
+    def disk_usage(self) -> DiskUsage:
+        """What is on the disk here."""
+        return self._manager.disk_usage()
 
     def topic_configs(self, name: str) -> Mapping[str, ConfigEntry]:
         """Every setting of a topic with its source."""

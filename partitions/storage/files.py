@@ -89,6 +89,7 @@ class PartitionFileSystem:
     def __init__(self, fs: FileSystem) -> None:
         self._fs = fs
         self.free_bytes = fs.free_bytes
+        self.total_bytes = fs.total_bytes
 
     def open(self, path: str, *, create: bool = False) -> PartitionFile:
         """See FileSystem."""

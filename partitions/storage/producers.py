@@ -18,6 +18,7 @@ entries only, never by a clock, so that replicas agree on it.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from partitions.records import BatchHeader
@@ -98,6 +99,10 @@ class ProducerTable:
     def state(self, producer_id: int) -> ProducerState | None:
         """What is known of a producer."""
         return self._states.get(producer_id)
+
+    def states(self) -> Iterable[tuple[int, ProducerState]]:
+        """(producer id, state) of all that are remembered."""
+        return self._states.items()
 
     # --- before the append
 

@@ -150,3 +150,8 @@ class OsFileSystem:
         """Bytes that an unprivileged process may still allocate on this file system."""
         usage = os.statvfs(self.root)
         return usage.f_bavail * usage.f_frsize
+
+    def total_bytes(self) -> int:
+        """Bytes of the file system as a whole."""
+        usage = os.statvfs(self.root)
+        return usage.f_blocks * usage.f_frsize

@@ -234,6 +234,10 @@ class OverlayFileSystem:
         """Of the file system beneath."""
         return self._below.free_bytes()
 
+    def total_bytes(self) -> int:
+        """Of the file system beneath."""
+        return self._below.total_bytes()
+
     def _seen_below(self, path: str) -> bool:
         parts = path.split("/")
         above = ("/".join(parts[:depth]) for depth in range(1, len(parts) + 1))

@@ -79,6 +79,11 @@ class Links:
         peer = self._peers.get(replica.node)
         return replica == self._me or (peer is not None and peer.up and peer.replica == replica)
 
+    def is_up_node(self, node: int) -> bool:
+        """`node` is connected, whichever directory it has."""
+        peer = self._peers.get(node)
+        return node == self._me.node or (peer is not None and peer.up)
+
     def is_offline(self, replica: ReplicaId, group_id: int) -> bool:
         """Is `replica`'s copy of the group out of service, as far as known?"""
         if replica == self._me:

@@ -29,6 +29,9 @@ from raftlog.types import Buffer
 
 __all__ = ["SECTOR_BYTES", "PowerCut", "VirtualDisk", "VirtualFile"]
 
+UNLIMITED_BYTES = 1 << 40
+"""What a disk without a capacity says of its size."""
+
 
 class PowerCut(Exception):
     """The call at which a test wanted the power to fail; not an OSError on purpose."""
@@ -277,8 +280,12 @@ class VirtualDisk:
     def free_bytes(self) -> int:
         """What is left of `capacity_bytes`; 1 TiB when unlimited."""
         if self.capacity_bytes is None:
-            return 1 << 40
+            return UNLIMITED_BYTES
         return max(0, self.capacity_bytes - self.root.used_bytes())
+
+    def total_bytes(self) -> int:
+        """`capacity_bytes`; 1 TiB when unlimited."""
+        return UNLIMITED_BYTES if self.capacity_bytes is None else self.capacity_bytes
 
     # Paths ----------------------------------------------------------------------------
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from heapq import heappop, heappush
 from random import Random
 from typing import Any
@@ -18,13 +18,17 @@ from partitions.api import (
     Deadlines,
     MetadataCache,
     ProducerIdReply,
+    QuorumReply,
     RefusedBatches,
 )
 from partitions.errors import ErrorCode, KafkaError
 from partitions.records import BatchHeader, build_batch, parse_header, stamp
 from partitions.records.record import Record
+from partitions.replicas.handover import Begun, Move
 from partitions.replicas.interface import (
+    ActiveProducer,
     AppendOutcome,
+    DiskUsage,
     EpochEnd,
     TimestampedOffset,
     TrimOutcome,
@@ -116,6 +120,7 @@ class FakeReplica:
         self.epochs: dict[int, int] = {}
         """Leader epoch by offset."""
         self.waiting: list[tuple[int, int, Callable[[AppendOutcome], None]]] = []
+        self.producers: list[ActiveProducer] = []
         self.trims: list[tuple[int, Callable[[TrimOutcome], None]]] = []
         self.watchers: dict[int, Callable[[], None]] = {}
 
@@ -172,6 +177,9 @@ class FakeReplica:
 
     def knows_producer(self, producer_id: int) -> bool:
         return any(parse_header(batch).producer_id == producer_id for batch in self.batches)
+
+    def active_producers(self) -> list[ActiveProducer]:
+        return self.producers
 
     def wake(self) -> None:
         watchers, self.watchers = self.watchers, {}
@@ -249,6 +257,12 @@ class FakeServices:
         self.controller: int | None = 2
         self.calls: list[tuple[str, Mapping[str, Any], Callable[[ControllerReply], None]]] = []
         self.allocations: list[Callable[[ProducerIdReply], None]] = []
+        self.quorum_questions: list[Callable[[QuorumReply], None]] = []
+        self.moves: list[tuple[int, list[Move], Callable[[Begun], None]]] = []
+        """Leaderships that node (first) was asked to give away."""
+        self.log_directory = "/data/1"
+        self.usage: DiskUsage | None = DiskUsage(1000, 400, ())
+        """None: the file system does not answer."""
         self.brokers = {node: broker(node, fenced=node == 3) for node in (1, 2, 3)}
         self.topics: dict[str, Topic] = {}
         self._image = MetadataImage()
@@ -309,6 +323,19 @@ class FakeServices:
 
     def allocate_producer_id(self, on_done: Callable[[ProducerIdReply], None]) -> None:
         self.allocations.append(on_done)
+
+    def describe_quorum(self, on_done: Callable[[QuorumReply], None]) -> None:
+        self.quorum_questions.append(on_done)
+
+    def hand_over(
+        self, leader: int, moves: Sequence[Move], on_done: Callable[[Begun], None]
+    ) -> None:
+        self.moves.append((leader, list(moves), on_done))
+
+    def disk_usage(self) -> DiskUsage:
+        if self.usage is None:
+            raise OSError("the disk is gone")
+        return self.usage
 
     def topic_configs(self, name: str) -> Mapping[str, ConfigEntry]:
         return topic_entries({}, BrokerLayers())

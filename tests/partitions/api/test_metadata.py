@@ -10,7 +10,7 @@ import pytest
 from partitions import wire
 from partitions.api import ControllerReply, ItemOutcome
 from partitions.errors import ErrorCode
-from partitions.security import Operation
+from partitions.security import CLUSTER, Operation
 from tests.partitions.api.client import Client
 from tests.partitions.api.fakes import Denying, FakeServices, broker
 
@@ -239,3 +239,24 @@ def test_describe_cluster(services: FakeServices) -> None:
     ]
     body = client.ask(60, 1, request(endpoint_type=2))
     assert body.error_code == ErrorCode.MISMATCHED_ENDPOINT_TYPE
+
+
+def test_what_the_client_may_do_on_request(services: FakeServices) -> None:
+    services.add_topic("t")
+    services.authorizer = Denying((Operation.WRITE, "t"), (Operation.CREATE, CLUSTER.name))
+    client = Client(services)
+
+    def operations(version: int, *, topics: bool, cluster: bool) -> tuple[int, int]:
+        request = everything()
+        request.include_topic_authorized_operations = topics
+        request.include_cluster_authorized_operations = cluster
+        body = client.ask(3, version, request)
+        return body.topics[0].topic_authorized_operations, body.cluster_authorized_operations
+
+    unasked = -(2**31)
+    assert operations(9, topics=False, cluster=False) == (unasked, unasked)
+    of_topic, of_cluster = operations(9, topics=True, cluster=True)
+    assert [of_topic >> each & 1 for each in (Operation.READ, Operation.WRITE)] == [1, 0]
+    assert [of_cluster >> each & 1 for each in (Operation.ALTER, Operation.CREATE)] == [1, 0]
+    assert operations(9, topics=True, cluster=False) == (of_topic, unasked)
+    assert operations(12, topics=True, cluster=True) == (of_topic, unasked)

@@ -6,8 +6,17 @@ from typing import Any
 
 import pytest
 
+from metadata.quorum.description import QuorumView
 from partitions import wire
-from partitions.api import APIS, BY_KEY, Api, ControllerReply, ItemOutcome, ProducerIdReply
+from partitions.api import (
+    APIS,
+    BY_KEY,
+    Api,
+    ControllerReply,
+    ItemOutcome,
+    ProducerIdReply,
+    QuorumReply,
+)
 from partitions.errors import ErrorCode, KafkaError
 from partitions.replicas.interface import EpochEnd, TrimOutcome
 from tests.partitions.api.client import Client
@@ -28,9 +37,43 @@ ADVERTISED = {
     22: (0, 4),
     23: (2, 4),
     32: (1, 4),
+    35: (1, 5),
     37: (0, 3),
-    60: (0, 1),
+    43: (0, 2),
+    46: (0, 0),
+    55: (0, 2),
+    60: (0, 2),
+    61: (0, 0),
+    75: (0, 0),
 }
+
+
+def descriptions(m: Any) -> dict[int, Any]:
+    """Ordinary requests of the describing APIs about topic `t`; `m` has the structs of one."""
+    return {
+        35: lambda: m.DescribeLogDirsRequest(
+            topics=[m.DescribableLogDirTopic(topic="t", partitions=[0])]
+        ),
+        43: lambda: m.ElectLeadersRequest(
+            topic_partitions=[m.TopicPartitions(topic="t", partitions=[0])], timeout=1000
+        ),
+        46: lambda: m.ListPartitionReassignmentsRequest(topics=None),
+        55: lambda: m.DescribeQuorumRequest(
+            topics=[
+                m.RequestTopicData(
+                    topic_name="__cluster_metadata",
+                    partitions=[m.RequestPartitionData(partition_index=0)],
+                )
+            ]
+        ),
+        60: lambda: m.DescribeClusterRequest(include_fenced_brokers=True),
+        61: lambda: m.DescribeProducersRequest(
+            topics=[m.TopicRequest(name="t", partition_indexes=[0])]
+        ),
+        75: lambda: m.DescribeTopicPartitionsRequest(
+            topics=[m.TopicRequest(name="t")], response_partition_limit=10, cursor=None
+        ),
+    }
 
 
 def request(key: int, version: int, topic_id: bytes) -> Any:
@@ -90,7 +133,7 @@ def request(key: int, version: int, topic_id: bytes) -> Any:
         37: lambda: m.CreatePartitionsRequest(
             topics=[m.CreatePartitionsTopic(name="t", count=2, assignments=None)], timeout=1000
         ),
-        60: m.DescribeClusterRequest if key == 60 else None,
+        **descriptions(m),
     }
     return makers[key]()
 
@@ -112,6 +155,12 @@ def complete(services: FakeServices) -> None:
             on_done(TrimOutcome(ErrorCode.NONE, offset))
     for _, _, on_reply in services.calls:
         on_reply(ControllerReply(ErrorCode.NONE, None, (ItemOutcome(ErrorCode.NONE),)))
+    for _, moves, on_begun in services.moves:
+        for move in moves:
+            services.lead(move.group, 7, move.node)
+        on_begun((None,) * len(moves))
+    for on_view in services.quorum_questions:
+        on_view(QuorumReply(ErrorCode.NONE, None, QuorumView(1, 5, 9, (), ())))
     for on_id in services.allocations:
         on_id(ProducerIdReply(ErrorCode.NONE, 77))
 
@@ -139,6 +188,8 @@ def test_what_is_advertised() -> None:
 @pytest.mark.parametrize("api, version", EVERY_VERSION, ids=IDS)
 def test_every_version_answers_without_error(api: Api, version: int) -> None:
     services, topic_id = broker()
+    if api.key == 43:
+        services.lead(100, 6, 2)  # node 1 is the preferred one
     client = Client(services)
     correlation_id = client.send(api.key, version, request(api.key, version, topic_id))
     complete(services)
@@ -180,7 +231,13 @@ def test_every_version_survives_an_empty_request(api: Api, version: int) -> None
         22: "InitProducerIdRequest",
         23: "OffsetForLeaderEpochRequest",
         32: "DescribeConfigsRequest",
+        35: "DescribeLogDirsRequest",
         37: "CreatePartitionsRequest",
+        43: "ElectLeadersRequest",
+        46: "ListPartitionReassignmentsRequest",
+        55: "DescribeQuorumRequest",
+        61: "DescribeProducersRequest",
+        75: "DescribeTopicPartitionsRequest",
         60: "DescribeClusterRequest",
     }[api.key]
     body = getattr(wire.messages(api.key), struct_name)()

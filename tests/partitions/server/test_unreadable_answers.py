@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from metadata.quorum.rpc import Answer
-from partitions.api.services import ControllerReply, ProducerIdReply
+from partitions.api.services import ControllerReply, ProducerIdReply, QuorumReply
 from partitions.errors import ErrorCode
 from partitions.server.services import BrokerServices, ProducerIds
 
@@ -67,3 +67,15 @@ def test_outcomes_of_another_shape_than_the_items_asked_for(value: Any, error: E
     replies: list[ControllerReply] = []
     services.call_controller("delete_topics", {"items": [{}]}, replies.append)
     assert [reply.error for reply in replies] == [error]
+
+
+@pytest.mark.parametrize(
+    ("value", "error"),
+    [([1, 7, 9, [], []], ErrorCode.NONE), (None, ErrorCode.UNKNOWN_SERVER_ERROR)],
+)
+def test_a_description_of_the_quorum(value: Any, error: ErrorCode) -> None:
+    services = BrokerServices.__new__(BrokerServices)
+    services._client = FakeClient(value)  # type: ignore[assignment]
+    replies: list[QuorumReply] = []
+    services.describe_quorum(replies.append)
+    assert [(reply.error, reply.view is None) for reply in replies] == [(error, error != 0)]
