@@ -14,6 +14,7 @@ from __future__ import annotations
 from typing import Any
 
 from metadata.image import MetadataImage, Partition, Topic
+from metadata.internal import is_internal
 from partitions import wire
 from partitions.api.autocreate import AutoCreate, creatable
 from partitions.api.context import Answer, Body, RequestContext
@@ -117,7 +118,7 @@ class _View:
             error_code=0,
             name=topic.name,
             topic_id=topic.topic_id,
-            is_internal=topic.name.startswith("__"),
+            is_internal=is_internal(topic.name),
             partitions=partitions,
         )
 

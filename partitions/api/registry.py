@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from partitions.api import (
+    alterconfigs,
     cluster,
     configs,
     fetch,
@@ -68,7 +69,15 @@ _HANDLERS: tuple[Api, ...] = (
         offsets.refuse_offset_for_epoch,
     ),
     Api(ApiKey.DESCRIBE_CONFIGS, 1, 4, configs.handle, configs.refuse),
+    Api(ApiKey.ALTER_CONFIGS, 0, 2, alterconfigs.replace, alterconfigs.refuse_replace),
     Api(ApiKey.CREATE_PARTITIONS, 0, 3, topics.create_partitions, topics.refuse_create_partitions),
+    Api(
+        ApiKey.INCREMENTAL_ALTER_CONFIGS,
+        0,
+        1,
+        alterconfigs.incremental,
+        alterconfigs.refuse_incremental,
+    ),
     Api(ApiKey.DESCRIBE_CLUSTER, 0, 1, cluster.handle, cluster.refuse),
 )
 

@@ -8,15 +8,10 @@ from typing import Any
 
 import structlog
 
-from metadata.configs import (
-    BrokerLayers,
-    BrokerSettings,
-    ConfigEntry,
-    broker_entries,
-    topic_entries,
-)
+from metadata.configs import ConfigEntry, broker_entries, topic_entries
 from metadata.image import MetadataImage
 from metadata.leaders import Leader
+from metadata.live import LiveSettings
 from metadata.quorum.client import BrokerLife, ControllerClient
 from metadata.quorum.controller import ALLOT_PRODUCER_IDS
 from metadata.quorum.image_holder import ImageHolder
@@ -47,7 +42,6 @@ CALL_TIMEOUT_US = 30_000_000
 LEADERS_WAIT_US = 1_000_000
 LEADERS_POLL_US = 5_000
 WAITING_FOR_IDS_MAX = 10_000
-VOTERS = "controller.quorum.voters"
 
 
 class BrokerServices:
@@ -56,7 +50,7 @@ class BrokerServices:
     def __init__(
         self,
         properties: Properties,
-        settings: BrokerSettings,
+        live: LiveSettings,
         reactor: Reactor,
         app: ImageHolder,
         client: ControllerClient,
@@ -66,18 +60,14 @@ class BrokerServices:
     ) -> None:
         self.node_id = properties.node_id
         self.cluster_id = properties.cluster_id
-        self.settings = ApiSettings(
-            auto_create_topics=settings.switch("auto.create.topics.enable"),
-            fetch_max_bytes=settings.integer("fetch.max.bytes"),
-        )
+        self._live = live
+        self.settings_changed()
         self.reactor = reactor
         self.deadlines = Deadlines(reactor)
         self.authorizer: Authorizer = AllowAll()
         self.response_budget = ByteBudget(RESPONSE_BUDGET_BYTES)
         self.refused_batches = RefusedBatches()
         self.metadata_cache = MetadataCache()
-        # The voters in force are those that the directory was formatted with.
-        self._static = {**settings.static, VOTERS: ",".join(map(str, properties.voters))}
         self._app = app
         self._client = client
         self._spread = spread
@@ -93,9 +83,12 @@ class BrokerServices:
         """The newest committed image here."""
         return self._app.image
 
-    def layers(self) -> BrokerLayers:
-        """This broker's settings, for the defaults of topics."""
-        return BrokerLayers(static=self._static)
+    def settings_changed(self) -> None:
+        """Read again what handlers ask for with every request."""
+        self.settings = ApiSettings(
+            auto_create_topics=self._live.switch("auto.create.topics.enable"),
+            fetch_max_bytes=self._live.integer("fetch.max.bytes"),
+        )
 
     def leader(self, group: int) -> Leader | None:
         """Who leads a group, as far as told."""
@@ -175,11 +168,11 @@ class BrokerServices:
 
     def topic_configs(self, name: str) -> Mapping[str, ConfigEntry]:
         """Every setting of a topic with its source."""
-        return topic_entries(self._app.image.topic_config(name), self.layers())
+        return topic_entries(self._app.image.topic_config(name), self._live.layers())
 
     def broker_configs(self) -> Mapping[str, ConfigEntry]:
         """Every setting of this broker with its source."""
-        return broker_entries(self.layers())
+        return broker_entries(self._live.layers())
 
 
 class ProducerIds:

@@ -274,7 +274,7 @@ def test_configs_are_set_deleted_and_replaced() -> None:
         (ALL, [ConfigChange(SET, "node.id", "1")], ErrorCode.INVALID_CONFIG),
         (ALL, [ConfigChange(SET, "retention.ms", "1")], ErrorCode.INVALID_CONFIG),
         (TOPIC, [ConfigChange(SET, "retention.ms", "-2")], ErrorCode.INVALID_CONFIG),
-        (TOPIC, [ConfigChange(SET, "retention.ms")], ErrorCode.INVALID_CONFIG),
+        (TOPIC, [ConfigChange(SET, "retention.ms")], ErrorCode.INVALID_REQUEST),
         (TOPIC, [ConfigChange(DELETE, "retention.mss")], ErrorCode.INVALID_CONFIG),
         (TOPIC, [ConfigChange(DELETE, "retention.ms")] * 2, ErrorCode.INVALID_REQUEST),
         (TOPIC, [ConfigChange(DELETE, f"k{n}") for n in range(101)], ErrorCode.INVALID_REQUEST),

@@ -82,7 +82,7 @@ class Rig:
         process = VirtualReactor(1).process("controller")
         self.app = FakeApp()
         self.rpc = Served(process)
-        wanted = ControllerSettings("cluster", TopicDefaults(1, 1), 9_000_000)
+        wanted = ControllerSettings("cluster", lambda: TopicDefaults(1, 1), 9_000_000)
         self.controller = Controller(process, self.rpc, self.app, wanted)  # type: ignore[arg-type]
         self.app.lead(SoftState(Role.LEADER, 1, ME, True))
         self.app.group.proposed.clear()  # the cluster's creation

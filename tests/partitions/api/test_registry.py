@@ -28,7 +28,9 @@ ADVERTISED = {
     22: (0, 4),
     23: (2, 4),
     32: (1, 4),
+    33: (0, 2),
     37: (0, 3),
+    44: (0, 1),
     60: (0, 1),
 }
 
@@ -86,6 +88,12 @@ def request(key: int, version: int, topic_id: bytes) -> Any:
             ],
             include_synonyms=True,
             include_documentation=True,
+        ),
+        33: lambda: m.AlterConfigsRequest(
+            resources=[m.AlterConfigsResource(resource_type=2, resource_name="t", configs=[])]
+        ),
+        44: lambda: m.IncrementalAlterConfigsRequest(
+            resources=[m.AlterConfigsResource(resource_type=2, resource_name="t", configs=[])]
         ),
         37: lambda: m.CreatePartitionsRequest(
             topics=[m.CreatePartitionsTopic(name="t", count=2, assignments=None)], timeout=1000
@@ -180,7 +188,9 @@ def test_every_version_survives_an_empty_request(api: Api, version: int) -> None
         22: "InitProducerIdRequest",
         23: "OffsetForLeaderEpochRequest",
         32: "DescribeConfigsRequest",
+        33: "AlterConfigsRequest",
         37: "CreatePartitionsRequest",
+        44: "IncrementalAlterConfigsRequest",
         60: "DescribeClusterRequest",
     }[api.key]
     body = getattr(wire.messages(api.key), struct_name)()
