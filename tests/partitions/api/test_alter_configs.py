@@ -15,7 +15,7 @@ from partitions.security import Operation
 from tests.partitions.api.client import Client
 from tests.partitions.api.fakes import Denying, FakeServices
 
-A, I, D = wire.messages(33), wire.messages(44), wire.messages(32)
+A, J, D = wire.messages(33), wire.messages(44), wire.messages(32)
 TOPIC, BROKER, LOGGER = 2, 4, 8
 DONE = ItemOutcome(ErrorCode.NONE)
 
@@ -28,11 +28,11 @@ def services() -> FakeServices:
 
 
 def incremental(kind: int, name: str, *changes: tuple[int, str, str | None]) -> Any:
-    return I.AlterConfigsResource(
+    return J.AlterConfigsResource(
         resource_type=kind,
         resource_name=name,
         configs=[
-            I.AlterableConfig(name=key, config_operation=operation, value=value)
+            J.AlterableConfig(name=key, config_operation=operation, value=value)
             for operation, key, value in changes
         ],
     )
@@ -51,7 +51,7 @@ def whole(kind: int, name: str, **values: str | None) -> Any:
 
 def ask(services: FakeServices, *resources: Any, validate_only: bool = False) -> Client:
     client = Client(services)
-    request = I.IncrementalAlterConfigsRequest(
+    request = J.IncrementalAlterConfigsRequest(
         resources=list(resources), validate_only=validate_only
     )
     client.send(44, 1, request)

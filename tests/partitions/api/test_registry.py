@@ -80,6 +80,15 @@ def request(key: int, version: int, topic_id: bytes) -> Any:
                 )
             ]
         ),
+        **_admin_requests(m),
+        60: m.DescribeClusterRequest if key == 60 else None,
+    }
+    return makers[key]()
+
+
+def _admin_requests(m: Any) -> dict[int, Any]:
+    """Those that ask about settings or change them, and about partitions."""
+    return {
         32: lambda: m.DescribeConfigsRequest(
             resources=[
                 m.DescribeConfigsResource(
@@ -98,9 +107,7 @@ def request(key: int, version: int, topic_id: bytes) -> Any:
         37: lambda: m.CreatePartitionsRequest(
             topics=[m.CreatePartitionsTopic(name="t", count=2, assignments=None)], timeout=1000
         ),
-        60: m.DescribeClusterRequest if key == 60 else None,
     }
-    return makers[key]()
 
 
 def broker() -> tuple[FakeServices, bytes]:
