@@ -13,6 +13,7 @@ from metadata.image import Topic
 from partitions import wire
 from partitions.api.context import Answer, Body, CloseConnection, RequestContext
 from partitions.api.gather import Gather
+from partitions.api.internal import refuse_internal
 from partitions.api.leadership import current_leader, leading_replica, reachable
 from partitions.api.services import Services
 from partitions.errors import ErrorCode, KafkaError
@@ -90,6 +91,7 @@ class _Produce(Gather):
             try:
                 if not allowed:
                     raise _denied(wanted.name)
+                refuse_internal(wanted.name, "write to it")
                 replica = leading_replica(self._services, topic, part.index)
                 assert topic is not None
                 self._append(topic, replica, part.records, acks, answer)

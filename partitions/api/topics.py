@@ -15,6 +15,7 @@ from metadata.image import Topic
 from partitions import wire
 from partitions.api.context import Answer, Body, RequestContext
 from partitions.api.controllercall import Items, forward
+from partitions.api.internal import refuse_internal
 from partitions.api.services import (
     CREATE_PARTITIONS,
     CREATE_TOPICS,
@@ -66,6 +67,7 @@ def _check_create(services: Services, context: RequestContext, topic: Any, times
         context, Operation.CREATE, topic_resource(topic.name)
     ):
         raise _denied("creating", topic.name)
+    refuse_internal(topic.name, "create it")
     if topic.assignments and (
         topic.num_partitions != BY_DEFAULT or topic.replication_factor != BY_DEFAULT
     ):
@@ -130,6 +132,7 @@ def delete(services: Services, context: RequestContext, request: Any) -> Answer:
             if times[name, topic_id] > 1:
                 raise KafkaError(ErrorCode.INVALID_REQUEST, "the topic is asked for twice")
             topic = _found(services, context, name, topic_id)
+            refuse_internal(topic.name, "delete it")
             answer.name, answer.topic_id = topic.name, topic.topic_id
             items.ask(answer, {"topic_id": topic.topic_id})
         except KafkaError as error:
@@ -193,6 +196,7 @@ def _check_growth(services: Services, context: RequestContext, name: str, times:
         raise KafkaError(ErrorCode.INVALID_REQUEST, f"topics: {name} is asked for {times} times")
     if not services.authorizer.authorize(context, Operation.ALTER, topic_resource(name)):
         raise _denied("altering", name)
+    refuse_internal(name, "change the number of its partitions")
     if services.image().topic(name) is None:
         raise KafkaError(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, f"there is no topic {name}")
 
