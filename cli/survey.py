@@ -7,13 +7,12 @@ time: who is there, who is the controller, and who votes.
 
 from __future__ import annotations
 
-import socket
-import time
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from cli.connection import Connection
 from cli.context import Address
 from partitions import wire
 
@@ -22,7 +21,6 @@ ASK_S = 3.0
 ASKED_AT_ONCE_MAX = 32
 ROUNDS_MAX = 3
 """Brokers named by brokers named by the bootstrap addresses: nothing new is expected after that."""
-ANSWER_BYTES_MAX = 256 * 1024 * 1024
 METADATA_VERSION = 7
 CONFIGS_VERSION = 1
 BROKER_RESOURCE = 4
@@ -67,7 +65,7 @@ def survey(bootstrap: Iterable[Address], limit_s: float) -> dict[Address, View |
 
 def ask(address: Address, limit_s: float) -> View | Silence:
     """One broker's view, or why there is none after at most `limit_s`."""
-    connection = _Connection(limit_s)
+    connection = Connection(limit_s)
     try:
         connection.open(address)
         return _view(connection, address)
@@ -83,7 +81,7 @@ def ask(address: Address, limit_s: float) -> View | Silence:
     return Silence(reason, connection.connected)
 
 
-def _view(connection: _Connection, address: Address) -> View:
+def _view(connection: Connection, address: Address) -> View:
     types = wire.messages(wire.ApiKey.METADATA)
     question = types.MetadataRequest(topics=None, allow_auto_topic_creation=False)
     answer = connection.call(wire.ApiKey.METADATA, METADATA_VERSION, question)
@@ -98,7 +96,7 @@ def _view(connection: _Connection, address: Address) -> View:
     )
 
 
-def _voters(connection: _Connection, node: int) -> tuple[int, ...] | None:
+def _voters(connection: Connection, node: int) -> tuple[int, ...] | None:
     """The quorum's voters, from the broker's configuration; another Kafka may not tell."""
     types = wire.messages(wire.ApiKey.DESCRIBE_CONFIGS)
     resource = types.DescribeConfigsResource(
@@ -112,56 +110,3 @@ def _voters(connection: _Connection, node: int) -> tuple[int, ...] | None:
     texts = [each.value or "" for result in answer.results for each in result.configs]
     nodes = [voter.partition("@")[0] for voter in ",".join(texts).split(",") if voter]
     return tuple(sorted(int(each) for each in nodes)) or None
-
-
-class _Connection:
-    """A blocking connection on which everything together takes a bounded time."""
-
-    def __init__(self, limit_s: float) -> None:
-        self._deadline = time.monotonic() + limit_s
-        self._socket: socket.socket | None = None
-        self._calls = 0
-
-    @property
-    def connected(self) -> bool:
-        return self._socket is not None
-
-    def open(self, address: Address) -> None:
-        """OSError, TimeoutError among them."""
-        self._socket = socket.create_connection((address.host, address.port), self._left_s())
-
-    def close(self) -> None:
-        if self._socket is not None:
-            self._socket.close()
-
-    def call(self, key: wire.ApiKey, version: int, question: Any) -> Any:
-        """One request and its response's body."""
-        assert self._socket is not None
-        self._calls += 1
-        frame = wire.encode_request(key, version, self._calls, "quorate-cli", question)
-        self._socket.settimeout(self._left_s())
-        self._socket.sendall(b"".join(frame))
-        size = int.from_bytes(self._read(4), "big")
-        if size > ANSWER_BYTES_MAX:
-            raise ValueError(f"{size} bytes announced")
-        number, body = wire.decode_response(key, version, self._read(size))
-        if number != self._calls:
-            raise ValueError("the answer is to another request")
-        return body
-
-    def _read(self, count: int) -> bytes:
-        assert self._socket is not None
-        parts = bytearray()
-        while len(parts) < count:
-            self._socket.settimeout(self._left_s())
-            part = self._socket.recv(min(count - len(parts), 1 << 20))
-            if not part:
-                raise ConnectionResetError("the connection was closed instead of an answer")
-            parts += part
-        return bytes(parts)
-
-    def _left_s(self) -> float:
-        left = self._deadline - time.monotonic()
-        if left <= 0:
-            raise TimeoutError
-        return left
