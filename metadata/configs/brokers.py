@@ -173,9 +173,10 @@ LIMITS: tuple[ConfigDef, ...] = (
         ConfigType.INT,
         str(INT32),
         Scope.BROKER,
-        Whole(0, INT32),
+        Whole(1, INT32),
         "Connections of clients from one address at one time.",
         dynamic=True,
+        kafka_note="At least 1: with 0 nobody could connect to change it again.",
     ),
     ConfigDef(
         "connections.max.idle.ms",
