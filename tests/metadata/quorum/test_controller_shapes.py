@@ -14,6 +14,7 @@ from metadata.controller import TopicDefaults
 from metadata.image import MetadataImage
 from metadata.quorum.client import HEARTBEAT, REGISTER
 from metadata.quorum.controller import (
+    ALTER_CONFIGS,
     ALLOT_PRODUCER_IDS,
     CREATE_PARTITIONS,
     CREATE_TOPICS,
@@ -34,6 +35,7 @@ OPERATIONS = (
     CREATE_TOPICS,
     DELETE_TOPICS,
     CREATE_PARTITIONS,
+    ALTER_CONFIGS,
     ALLOT_PRODUCER_IDS,
 )
 
@@ -93,6 +95,12 @@ class Rig:
         return answers
 
 
+def alteration(**fields: Any) -> Any:
+    """A change of all brokers' settings, but for `fields`."""
+    item = {"type": 4, "name": "", "changes": [], "replace": False, **fields}
+    return {"items": [item], "validate_only": False}
+
+
 SHAPES = [
     pytest.param(REGISTER, {"node": 1}, id="register a map"),
     pytest.param(REGISTER, [1, b"x" * 16, b"y" * 16, 5, "h", 1, None], id="listeners a number"),
@@ -122,6 +130,11 @@ SHAPES = [
     pytest.param(
         CREATE_PARTITIONS, {"items": [{"name": []}], "validate_only": 0}, id="name a list"
     ),
+    pytest.param(ALTER_CONFIGS, alteration(type=3), id="resource of no known type"),
+    pytest.param(ALTER_CONFIGS, alteration(name=[]), id="resource name a list"),
+    pytest.param(ALTER_CONFIGS, alteration(changes=[["set", "a"]]), id="no value"),
+    pytest.param(ALTER_CONFIGS, alteration(changes=[["put", "a", "b"]]), id="unknown operation"),
+    pytest.param(ALTER_CONFIGS, alteration(changes=[["set", [], "b"]]), id="setting a list"),
     pytest.param(ALLOT_PRODUCER_IDS, [1], id="no epoch"),
     pytest.param(ALLOT_PRODUCER_IDS, [{}, 1], id="node a map"),
 ]
@@ -146,7 +159,10 @@ plain = st.recursive(
 )
 item = st.dictionaries(
     st.sampled_from(
-        ["name", "partitions", "replication_factor", "assignments", "configs", "topic_id", "count"]
+        [
+            *("name", "partitions", "replication_factor", "assignments", "configs", "topic_id"),
+            *("count", "type", "changes", "replace"),
+        ]
     ),
     plain,
 )
