@@ -14,8 +14,8 @@ from metadata.controller import TopicDefaults
 from metadata.image import MetadataImage
 from metadata.quorum.client import HEARTBEAT, REGISTER
 from metadata.quorum.controller import (
-    ALTER_CONFIGS,
     ALLOT_PRODUCER_IDS,
+    ALTER_CONFIGS,
     CREATE_PARTITIONS,
     CREATE_TOPICS,
     DELETE_TOPICS,
