@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from cli.clients import WHY_SILENT, reason_of
-from cli.connection import Connection
+from cli.clients import WHY_SILENT
+from cli.connection import Silence, attempt
 from cli.context import Address, Target
 from cli.exits import CommandFailed, ExitCode
 from cli.patience import waiting
@@ -132,32 +132,27 @@ def _call(
     """The answer of the first address that can be connected to, or CommandFailed."""
     reasons = []
     for address in places:
-        connection = Connection(target.timeout_s / len(places))
-        try:
-            connection.open(address)
-            with waiting(f"connected, waiting for an answer from {address}"):
-                return connection.call(key, version, question)
-        except OSError as error:
-            if connection.connected:
-                raise _broken(address, target, error) from error
-            reasons.append(f"{address} ({reason_of(error) or 'timed out'})")
-        except (wire.MalformedFrame, ValueError) as error:
-            raise CommandFailed(f"the answer of {address} cannot be read: {error}") from error
-        finally:
-            connection.close()
+        limit_s = target.timeout_s / len(places)
+        with waiting(f"waiting for an answer from {address}"):
+            found = attempt(address, limit_s, lambda c: c.call(key, version, question))
+        if not isinstance(found, Silence):
+            return found
+        reasons.append(f"{address} ({found.reason})")
+        if found.connected:
+            raise _broken(address, found)
     raise CommandFailed(
         f"cannot reach {', '.join(reasons)}; is the cluster running, and is --bootstrap right?",
         ExitCode.UNREACHABLE,
     )
 
 
-def _broken(address: Address, target: Target, error: OSError) -> CommandFailed:
-    if isinstance(error, TimeoutError):
+def _broken(address: Address, silence: Silence) -> CommandFailed:
+    """The failure for a broker that was connected to: another one would say the same."""
+    if silence.reason.startswith("no answer"):
         return CommandFailed(
-            f"connected, but {address} does not answer within {target.timeout_s:g} s; {WHY_SILENT}",
-            ExitCode.TIMED_OUT,
+            f"connected, but {address} gives {silence.reason}; {WHY_SILENT}", ExitCode.TIMED_OUT
         )
-    return CommandFailed(f"{address}: {reason_of(error)}; is it a broker of this release?")
+    return CommandFailed(f"{address}: {silence.reason}; is it a broker of this release?")
 
 
 def _check(result: Any, doing: str, target: Target) -> None:

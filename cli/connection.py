@@ -1,33 +1,63 @@
-"""A connection to one broker for the few commands that ask a particular broker, in its own words.
+"""A plain Kafka connection to one broker, for questions that belong to that broker alone.
 
-A Kafka client hides which broker answered, and librdkafka cannot name all brokers at once in an
-admin request.
+A client library asks whichever broker it likes, and not all that brokers can tell.
 """
 
 from __future__ import annotations
 
 import socket
 import time
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeVar
 
 from cli.context import Address
 from partitions import wire
 
 ANSWER_BYTES_MAX = 256 * 1024 * 1024
 
+T = TypeVar("T")
+
+
+class Silence(NamedTuple):
+    """Why there is no answer."""
+
+    reason: str
+    connected: bool
+
+
+class Unavailable(Exception):
+    """A broker answered, but with an error: one sentence with the code."""
+
+
+def attempt(address: Address, limit_s: float, work: Callable[[Connection], T]) -> T | Silence:
+    """What `work` does with a connection, or why it could not within `limit_s`."""
+    connection = Connection(limit_s)
+    try:
+        connection.open(address)
+        return work(connection)
+    except TimeoutError:
+        doing = "no answer" if connection.connected else "no connection"
+        reason = f"{doing} within {limit_s:g} s"
+    except (wire.MalformedFrame, ValueError) as error:
+        reason = f"its answer cannot be read: {error}"
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+    finally:
+        connection.close()
+    return Silence(reason, connection.connected)
+
 
 class Connection:
     """A blocking connection on which everything together takes a bounded time."""
 
     def __init__(self, limit_s: float) -> None:
-        """Not open yet; the time counts from now."""
         self._deadline = time.monotonic() + limit_s
         self._socket: socket.socket | None = None
         self._calls = 0
 
     @property
     def connected(self) -> bool:
-        """Was it opened?"""
+        """Was the broker reached?"""
         return self._socket is not None
 
     def open(self, address: Address) -> None:
@@ -35,16 +65,12 @@ class Connection:
         self._socket = socket.create_connection((address.host, address.port), self._left_s())
 
     def close(self) -> None:
-        """End it, if it was opened."""
+        """Harmless when it was never open."""
         if self._socket is not None:
             self._socket.close()
 
     def call(self, key: wire.ApiKey, version: int, question: Any) -> Any:
-        """One request and its response's body.
-
-        TimeoutError, OSError when the connection breaks, MalformedFrame or ValueError when the
-        answer cannot be read.
-        """
+        """One request and its response's body."""
         assert self._socket is not None
         self._calls += 1
         frame = wire.encode_request(key, version, self._calls, "quorate-cli", question)

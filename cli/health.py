@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from cli.connection import Silence
 from cli.context import Address
-from cli.survey import Silence, View
+from cli.survey import View
 
 Found = Mapping[Address, "View | Silence"]
 

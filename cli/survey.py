@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
-from cli.connection import Connection
+from cli.connection import Connection, Silence, attempt
 from cli.context import Address
 from partitions import wire
 
@@ -40,13 +40,6 @@ class View:
     """Node ids; None when it does not tell."""
 
 
-class Silence(NamedTuple):
-    """Why there is no answer."""
-
-    reason: str
-    connected: bool
-
-
 def survey(bootstrap: Iterable[Address], limit_s: float) -> dict[Address, View | Silence]:
     """Ask the bootstrap addresses, and every broker that any answer names, at once."""
     found: dict[Address, View | Silence] = {}
@@ -65,20 +58,7 @@ def survey(bootstrap: Iterable[Address], limit_s: float) -> dict[Address, View |
 
 def ask(address: Address, limit_s: float) -> View | Silence:
     """One broker's view, or why there is none after at most `limit_s`."""
-    connection = Connection(limit_s)
-    try:
-        connection.open(address)
-        return _view(connection, address)
-    except TimeoutError:
-        doing = "no answer" if connection.connected else "no connection"
-        reason = f"{doing} within {limit_s:g} s"
-    except (wire.MalformedFrame, ValueError) as error:
-        reason = f"its answer cannot be read: {error}"
-    except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-    finally:
-        connection.close()
-    return Silence(reason, connection.connected)
+    return attempt(address, limit_s, lambda connection: _view(connection, address))
 
 
 def _view(connection: Connection, address: Address) -> View:

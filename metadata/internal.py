@@ -7,7 +7,10 @@ change settings that cost no record; whatever would change what is in them is re
 
 from __future__ import annotations
 
-INTERNAL_TOPICS = frozenset({"__consumer_offsets", "__transaction_state", "__share_group_state"})
+CONSUMER_OFFSETS = "__consumer_offsets"
+"""Consumer groups and their committed offsets."""
+
+INTERNAL_TOPICS = frozenset({CONSUMER_OFFSETS, "__transaction_state", "__share_group_state"})
 """Kafka's names."""
 
 KEPT_CONFIGS = frozenset(

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from metadata.internal import is_internal
 from partitions.api.context import Answer, CancellablePending, RequestContext
 from partitions.api.services import CREATE_TOPICS, ControllerReply, Services
 from partitions.errors import ErrorCode
+from partitions.internal import INTERNAL_TOPICS
 from partitions.security import CLUSTER, Operation, topic_resource
 
 AUTO_CREATE_MAX = 100
@@ -75,8 +75,8 @@ def creatable(
         return []
     image = services.image()
     names = [w.name for w in wanted if w.name is not None and image.topic(w.name) is None]
-    wanted_names = [name for name in dict.fromkeys(names) if not is_internal(name)]
-    allowed = [name for name in wanted_names if _may_create(services, context, name)]
+    names = [name for name in dict.fromkeys(names) if name not in INTERNAL_TOPICS]
+    allowed = [name for name in names if _may_create(services, context, name)]
     return allowed[:AUTO_CREATE_MAX]
 
 

@@ -14,13 +14,13 @@ from __future__ import annotations
 from typing import Any
 
 from metadata.image import MetadataImage, Partition, Topic
-from metadata.internal import is_internal
 from partitions import wire
 from partitions.api.autocreate import AutoCreate, creatable
 from partitions.api.context import Answer, Body, RequestContext
 from partitions.api.leadership import endpoint
 from partitions.api.services import Services
 from partitions.errors import ErrorCode, KafkaError
+from partitions.internal import INTERNAL_TOPICS
 from partitions.security import Operation, topic_resource
 
 NO_NODE = -1
@@ -118,7 +118,7 @@ class _View:
             error_code=0,
             name=topic.name,
             topic_id=topic.topic_id,
-            is_internal=is_internal(topic.name),
+            is_internal=topic.name in INTERNAL_TOPICS,
             partitions=partitions,
         )
 

@@ -8,10 +8,10 @@ from typing import Any
 from partitions import wire
 from partitions.api.context import Answer, Body, RequestContext
 from partitions.api.gather import Gather
-from partitions.api.internal import refuse_internal
 from partitions.api.leadership import leading_replica
 from partitions.api.services import Services
 from partitions.errors import ErrorCode, KafkaError
+from partitions.internal import check_not_internal
 from partitions.replicas.interface import (
     NO_OFFSET,
     NO_TIMESTAMP,
@@ -211,7 +211,7 @@ def delete_records(services: Services, context: RequestContext, request: Any) ->
             try:
                 if denied is not None:
                     raise denied
-                refuse_internal(wanted.name, "delete its records")
+                check_not_internal(wanted.name)
                 replica = leading_replica(services, topic, part.partition_index)
                 offset = _trim_offset(replica, part.offset)
                 replica.delete_records(offset, _Trim(gather, answer).done)

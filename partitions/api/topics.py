@@ -15,7 +15,6 @@ from metadata.image import Topic
 from partitions import wire
 from partitions.api.context import Answer, Body, RequestContext
 from partitions.api.controllercall import Items, forward
-from partitions.api.internal import refuse_internal
 from partitions.api.services import (
     CREATE_PARTITIONS,
     CREATE_TOPICS,
@@ -23,6 +22,7 @@ from partitions.api.services import (
     Services,
 )
 from partitions.errors import ErrorCode, KafkaError
+from partitions.internal import check_not_internal
 from partitions.security import CLUSTER, Operation, topic_resource
 
 NO_ID = bytes(16)
@@ -62,12 +62,12 @@ def _check_create(services: Services, context: RequestContext, topic: Any, times
         raise KafkaError(
             ErrorCode.INVALID_REQUEST, f"topics: {topic.name} is asked for {times} times"
         )
+    check_not_internal(topic.name)
     authorize = services.authorizer.authorize
     if not authorize(context, Operation.CREATE, CLUSTER) and not authorize(
         context, Operation.CREATE, topic_resource(topic.name)
     ):
         raise _denied("creating", topic.name)
-    refuse_internal(topic.name, "create it")
     if topic.assignments and (
         topic.num_partitions != BY_DEFAULT or topic.replication_factor != BY_DEFAULT
     ):
@@ -132,7 +132,6 @@ def delete(services: Services, context: RequestContext, request: Any) -> Answer:
             if times[name, topic_id] > 1:
                 raise KafkaError(ErrorCode.INVALID_REQUEST, "the topic is asked for twice")
             topic = _found(services, context, name, topic_id)
-            refuse_internal(topic.name, "delete it")
             answer.name, answer.topic_id = topic.name, topic.topic_id
             items.ask(answer, {"topic_id": topic.topic_id})
         except KafkaError as error:
@@ -159,6 +158,8 @@ def _found(services: Services, context: RequestContext, name: str | None, topic_
         if name is None:
             raise KafkaError(ErrorCode.UNKNOWN_TOPIC_ID, "no topic has this id")
         raise _denied("deleting", name)
+    if known is not None:
+        check_not_internal(known)
     if topic is None:
         by_id = name is None
         code = ErrorCode.UNKNOWN_TOPIC_ID if by_id else ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
@@ -196,7 +197,7 @@ def _check_growth(services: Services, context: RequestContext, name: str, times:
         raise KafkaError(ErrorCode.INVALID_REQUEST, f"topics: {name} is asked for {times} times")
     if not services.authorizer.authorize(context, Operation.ALTER, topic_resource(name)):
         raise _denied("altering", name)
-    refuse_internal(name, "change the number of its partitions")
+    check_not_internal(name)
     if services.image().topic(name) is None:
         raise KafkaError(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, f"there is no topic {name}")
 

@@ -50,7 +50,7 @@ class BrokerServices:
     def __init__(
         self,
         properties: Properties,
-        live: LiveSettings,
+        settings: LiveSettings,
         reactor: Reactor,
         app: ImageHolder,
         client: ControllerClient,
@@ -60,7 +60,7 @@ class BrokerServices:
     ) -> None:
         self.node_id = properties.node_id
         self.cluster_id = properties.cluster_id
-        self._live = live
+        self._live = settings
         self.settings_changed()
         self.reactor = reactor
         self.deadlines = Deadlines(reactor)

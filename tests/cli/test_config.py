@@ -121,7 +121,7 @@ def test_nobody_there(quorate: Runner) -> None:
 
 def test_no_answer_in_time(quorate: Runner, silent: str) -> None:
     result = quorate("config", "list", "--topic", "t", "-b", silent, "--timeout", "0.2")
-    assert (result.code, "does not answer within 0.2 s" in result.err) == (ExitCode.TIMED_OUT, True)
+    assert (result.code, "gives no answer within 0.2 s" in result.err) == (ExitCode.TIMED_OUT, True)
 
 
 def test_a_server_that_does_not_know_the_request(quorate: Runner, rude: str) -> None:

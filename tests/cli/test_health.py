@@ -10,10 +10,11 @@ from typing import Any
 
 import pytest
 
+from cli.connection import Silence
 from cli.context import Address
 from cli.exits import ExitCode
 from cli.health import summarize
-from cli.survey import Silence, View, ask, survey
+from cli.survey import View, ask, survey
 from partitions import wire
 from tests.cli.conftest import Runner
 
