@@ -23,9 +23,12 @@ class Entry(NamedTuple):
 
 COMMANDS = {
     "dev": Entry("cli.commands.dev", "dev", "Run a whole cluster on this machine."),
-    "topic": Entry("cli.commands.topic", "topic", "Create, list, describe and delete topics."),
+    "topic": Entry(
+        "cli.commands.topic", "topic", "Create, list, describe, change and delete topics."
+    ),
     "produce": Entry("cli.commands.produce", "produce", "Send lines to a topic."),
     "consume": Entry("cli.commands.consume", "consume", "Print a topic's records."),
+    "config": Entry("cli.commands.config", "config", "Look at settings, change them, check files."),
     "cluster": Entry(
         "cli.commands.cluster", "cluster", "Look at the cluster; recover it by force."
     ),

@@ -1,4 +1,4 @@
-"""`quorate topic`: create, list, describe, delete."""
+"""`quorate topic`: create, list, describe, delete; see also `topic_changes`."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cli import clients
+from cli.commands.topic_changes import add_partitions, alter, trim
 from cli.context import Setting, Target, output_option, target_options
 from cli.exits import CommandFailed, ExitCode
 from cli.output import emit_rows
@@ -21,7 +22,12 @@ Outcome = tuple[str, str, "str | None"]
 
 @click.group()
 def topic() -> None:
-    """Create, list, describe and delete topics."""
+    """Create, list, describe, change and delete topics."""
+
+
+topic.add_command(alter)
+topic.add_command(add_partitions)
+topic.add_command(trim)
 
 
 @topic.command(epilog="Example: quorate topic create orders --partitions 6 --replication-factor 3")

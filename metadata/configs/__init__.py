@@ -29,6 +29,8 @@ from metadata.configs.effective import (
     Synonym,
     TopicConfig,
     broker_entries,
+    broker_value,
+    cluster_entries,
     topic_config,
     topic_entries,
 )
@@ -66,6 +68,8 @@ __all__ = [
     "Voter",
     "broker_definition",
     "broker_entries",
+    "broker_value",
+    "cluster_entries",
     "load_settings",
     "topic_config",
     "topic_definition",

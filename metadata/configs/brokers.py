@@ -156,6 +156,7 @@ LIMITS: tuple[ConfigDef, ...] = (
         Scope.BROKER,
         Whole(1024, INT32),
         "Most bytes of batches in one fetch response, whatever the client asks for.",
+        dynamic=True,
     ),
     ConfigDef(
         "max.connections",
@@ -164,6 +165,7 @@ LIMITS: tuple[ConfigDef, ...] = (
         Scope.BROKER,
         Whole(1, INT32),
         "Connections of clients at one time; further ones are closed at once.",
+        dynamic=True,
         kafka_note="Kafka's default is 2147483647.",
     ),
     ConfigDef(
@@ -171,8 +173,10 @@ LIMITS: tuple[ConfigDef, ...] = (
         ConfigType.INT,
         str(INT32),
         Scope.BROKER,
-        Whole(0, INT32),
+        Whole(1, INT32),
         "Connections of clients from one address at one time.",
+        dynamic=True,
+        kafka_note="At least 1: with 0 nobody could connect to change it again.",
     ),
     ConfigDef(
         "connections.max.idle.ms",
@@ -181,6 +185,7 @@ LIMITS: tuple[ConfigDef, ...] = (
         Scope.BROKER,
         Whole(1, INT64),
         "A connection on which nothing was heard for this long is closed.",
+        dynamic=True,
     ),
     ConfigDef(
         "producer.id.expiration.ms",
@@ -200,6 +205,7 @@ LIMITS: tuple[ConfigDef, ...] = (
         "Bytes kept free on the disk of `log.dirs`, never less than two parts of the "
         "write-ahead log: below it produces are refused with KAFKA_STORAGE_ERROR, below half "
         "of it this broker's followers take no entries either.",
+        dynamic=True,
         kafka=False,
     ),
     ConfigDef(
@@ -209,6 +215,7 @@ LIMITS: tuple[ConfigDef, ...] = (
         Scope.BROKER,
         Whole(1, INT64),
         "How often partitions are looked over for segments to delete.",
+        dynamic=True,
     ),
 )
 
@@ -220,6 +227,7 @@ TOPIC_CREATION: tuple[ConfigDef, ...] = (
         Scope.BROKER,
         Boolean(),
         "Create a topic that a client names and that does not exist, if the client allows it.",
+        dynamic=True,
     ),
     ConfigDef(
         "num.partitions",
@@ -228,6 +236,7 @@ TOPIC_CREATION: tuple[ConfigDef, ...] = (
         Scope.BROKER,
         Whole(1, 10_000),
         "Partitions of a topic whose creator did not say.",
+        dynamic=True,
     ),
     ConfigDef(
         "default.replication.factor",
@@ -236,6 +245,7 @@ TOPIC_CREATION: tuple[ConfigDef, ...] = (
         Scope.BROKER,
         Whole(1, 7),
         "Replicas of a topic whose creator did not say.",
+        dynamic=True,
         kafka_note="At most 7, so that the largest topic fits in one metadata entry.",
     ),
 )
@@ -248,6 +258,7 @@ BALANCE: tuple[ConfigDef, ...] = (
         Scope.BROKER,
         Boolean(),
         "Give leaderships back to preferred replicas (the first of an assignment) after failures.",
+        dynamic=True,
         kafka_note="Each leader decides for its own partitions; Kafka's controller does it for "
         "all, and only above leader.imbalance.per.broker.percentage.",
     ),
@@ -258,6 +269,7 @@ BALANCE: tuple[ConfigDef, ...] = (
         Scope.BROKER,
         Whole(1, INT32),
         "How often a broker looks for leaderships to give back. Seconds.",
+        dynamic=True,
     ),
 )
 

@@ -20,8 +20,15 @@ variable is `QUORATE_` and its name in capitals with `_` for `.`: `log.dirs` is
 table `[log]`; a name that another name begins with needs quotes (`"max.connections" = 100`).
 Names that are not below are refused.
 
+`quorate config lint FILE` checks a file without a broker.
+
 Names and defaults are Kafka's unless a note says otherwise. *Dynamic* settings can change while
-brokers run. A topic's setting that is not set has the value of the broker's setting beside it.
+brokers run, for one broker or for all, by `quorate config set` or any Kafka client
+(IncrementalAlterConfigs): what is set so wins over the broker's file, for one broker over for all.
+The others are refused there: they are in the file and need a restart. A topic's settings can always
+change; one that is not set has the value of the broker's setting beside it. New topics' numbers
+(`num.partitions`, `default.replication.factor`) are those of the broker that is the controller, so
+set them for all.
 """
 
 _OURS = "quorate's own"

@@ -75,6 +75,18 @@ def broker_entries(layers: BrokerLayers) -> dict[str, ConfigEntry]:
     }
 
 
+def cluster_entries(settings: Mapping[str, str]) -> dict[str, ConfigEntry]:
+    """What is set for all brokers (ConfigResource BROKER, ""), and nothing else: what is not set
+    there may differ from broker to broker."""
+    entries = broker_entries(BrokerLayers(dynamic_default=settings))
+    return {name: entry for name, entry in entries.items() if name in settings}
+
+
+def broker_value(name: str, layers: BrokerLayers) -> ConfigValue:
+    """The value in force of the broker's setting called `name`."""
+    return _in_force(BROKER_CONFIGS[name], _EMPTY, layers)
+
+
 @dataclass(frozen=True, slots=True)
 class TopicConfig:
     """A topic's settings in force, typed, for code that acts on them. Units as in the names."""

@@ -53,6 +53,10 @@ def broker_definition(name: str) -> ConfigDef:
     definition = BROKER_CONFIGS.get(name)
     if definition is not None:
         return definition
+    if name in ALIASES:
+        raise InvalidConfig(
+            name, f"{name} is for a broker's file only; set {ALIASES[name][0].broker_name}"
+        )
     topics = TOPIC_CONFIGS.get(name)
     if topics is not None:
         raise InvalidConfig(

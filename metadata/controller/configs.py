@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import Enum
 from typing import NamedTuple
 
-from metadata.configs.definition import ConfigDef
+from metadata.configs.definition import ConfigDef, ConfigType
 from metadata.configs.table import broker_definition, topic_definition
 from metadata.controller.decision import Decision
 from metadata.controller.topics import CONFIGS_PER_REQUEST_MAX, require_topic
 from metadata.errors import ErrorCode, InvalidConfig, MetadataError
 from metadata.image import MetadataImage
+from metadata.internal import KEPT_CONFIGS, is_internal
 from metadata.records import ConfigResource, ConfigSet, ResourceType
 
 
 class ConfigOperation(Enum):
-    """What to do with one setting. Kafka's APPEND and SUBTRACT are for lists; the one list
-    that is dynamic here (cleanup.policy) has a single allowed value."""
+    """What to do with one setting. APPEND and SUBTRACT are for lists: they add and take away
+    items of what the resource has, or of the default while it has none (as in Kafka)."""
 
     SET = "set"
     DELETE = "delete"
+    APPEND = "append"
+    SUBTRACT = "subtract"
 
 
 class ConfigChange(NamedTuple):
@@ -29,7 +32,7 @@ class ConfigChange(NamedTuple):
     operation: ConfigOperation
     name: str
     value: str | None = None
-    """For SET."""
+    """Of DELETE it is ignored, of the others required."""
 
 
 def alter_configs(
@@ -58,13 +61,11 @@ def alter_configs(
         if change.name in seen:
             raise MetadataError(ErrorCode.INVALID_REQUEST, f"{change.name} is given twice")
         seen[change.name] = None
-        wanted[change.name] = _checked(resource, change)
+        wanted[change.name] = _checked(resource, change, present)
+    changed = {key: value for key, value in sorted(wanted.items()) if present.get(key) != value}
+    _check_kept(resource, changed)
     records = tuple(
-        [
-            ConfigSet(resource.type, resource.name, key, value)
-            for key, value in sorted(wanted.items())
-            if present.get(key) != value
-        ]
+        [ConfigSet(resource.type, resource.name, key, value) for key, value in changed.items()]
     )
     return Decision(() if validate_only else records, resource)
 
@@ -83,25 +84,63 @@ def _is_broker(image: MetadataImage, name: str) -> bool:
     return name in [str(node) for node in image.brokers]
 
 
-def _checked(resource: ConfigResource, change: ConfigChange) -> str | None:
+def _check_kept(resource: ConfigResource, changed: Mapping[str, str | None]) -> None:
+    if resource.type is not ResourceType.TOPIC or not is_internal(resource.name):
+        return
+    for name in changed:
+        if name in KEPT_CONFIGS:
+            raise MetadataError(
+                ErrorCode.INVALID_CONFIG,
+                f"{name} of {resource.name} stays as the brokers set it: they keep their state in "
+                "this topic",
+            )
+
+
+def _checked(
+    resource: ConfigResource, change: ConfigChange, present: Mapping[str, str]
+) -> str | None:
+    """The value that the resource is to have, None for no value of its own."""
+    deletion = change.operation is ConfigOperation.DELETE
+    if deletion and change.name in present:
+        return None  # also what an earlier release allowed and this one does not
     try:
-        definition = _definition(resource, change)
-        if change.operation is ConfigOperation.DELETE:
+        definition = _definition(resource, change.name)
+        if deletion:
             return None
         if change.value is None:
-            raise InvalidConfig(change.name, f"{change.name} has no value to set")
-        return definition.normal(change.value, change.name)
+            raise MetadataError(
+                ErrorCode.INVALID_REQUEST, f"{change.name} has no value to {change.operation.value}"
+            )
+        text = change.value
+        if change.operation is not ConfigOperation.SET:
+            text = _edited(definition, change, present.get(change.name))
+        return definition.normal(text, change.name)
     except InvalidConfig as error:
         raise MetadataError(ErrorCode.INVALID_CONFIG, error.message) from error
 
 
-def _definition(resource: ConfigResource, change: ConfigChange) -> ConfigDef:
-    if resource.type is ResourceType.TOPIC:
-        return topic_definition(change.name)
-    definition = broker_definition(change.name)
-    if not definition.dynamic:
+def _edited(definition: ConfigDef, change: ConfigChange, present: str | None) -> str:
+    """A list with the items of `change` added or taken away."""
+    if definition.type is not ConfigType.LIST:
         raise InvalidConfig(
             change.name,
-            f"{change.name} cannot change while brokers run: set it in the broker's file",
+            f"{change.name} is no list: set a value instead of a {change.operation.value}",
         )
+    items = _items(definition.default if present is None else present)
+    given = _items(change.value)
+    if change.operation is ConfigOperation.APPEND:
+        return ",".join(dict.fromkeys([*items, *given]))
+    return ",".join([item for item in items if item not in given])
+
+
+def _items(text: str | None) -> list[str]:
+    return [item.strip() for item in (text or "").split(",") if item.strip()]
+
+
+def _definition(resource: ConfigResource, name: str) -> ConfigDef:
+    if resource.type is ResourceType.TOPIC:
+        return topic_definition(name)
+    definition = broker_definition(name)
+    if not definition.dynamic:
+        raise InvalidConfig(name, f"{name} needs a restart: set it in the broker's file")
     return definition

@@ -48,7 +48,7 @@ def create_partitions(
             f"topic {topic.name} has {present} partitions; {request.total} is not more, and "
             "partitions cannot be taken away",
         )
-    check_amount(added)
+    check_amount(image, added)
     factor = len(topic.partitions[0].replicas)
     if request.assignments:
         layout = explicit(image, request.assignments, present)

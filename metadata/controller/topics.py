@@ -25,6 +25,8 @@ from metadata.records import (
 NAME_CHARACTERS_MAX = 249
 """Kafka's limit: a partition's directory name, with number and suffix, must fit 255."""
 PARTITIONS_PER_REQUEST_MAX = 10_000
+PARTITIONS_MAX = 200_000
+"""In the cluster: every broker holds the facts of each in memory, and a snapshot holds all."""
 REPLICATION_FACTOR_MAX = 7
 """So that a topic of 10,000 partitions fits in one entry (codec.ENTRY_BYTES_MAX)."""
 CONFIGS_PER_REQUEST_MAX = 100
@@ -156,13 +158,21 @@ def replicas_on(image: MetadataImage, number: int, nodes: tuple[int, ...]) -> Re
     return tuple([image.brokers[node].replica for node in nodes])
 
 
-def check_amount(partitions: int) -> None:
-    """POLICY_VIOLATION when one request would create more partitions than fit in an entry."""
+def check_amount(image: MetadataImage, partitions: int) -> None:
+    """POLICY_VIOLATION when one request would create more partitions than fit in an entry, or
+    more than the cluster can have."""
     if partitions > PARTITIONS_PER_REQUEST_MAX:
         raise MetadataError(
             ErrorCode.POLICY_VIOLATION,
             f"{partitions} partitions in one request, at most {PARTITIONS_PER_REQUEST_MAX} are "
             "allowed: create the rest with further requests",
+        )
+    present = len(image.groups)
+    if present + partitions > PARTITIONS_MAX:
+        raise MetadataError(
+            ErrorCode.POLICY_VIOLATION,
+            f"{partitions} partitions more than the {present} that there are would pass the "
+            f"cluster's limit of {PARTITIONS_MAX}: delete topics that nobody needs first",
         )
 
 
@@ -218,7 +228,7 @@ def _layout(image: MetadataImage, request: NewTopic, defaults: TopicDefaults) ->
                 ErrorCode.INVALID_REQUEST,
                 "with assignments, partitions and replication factor must both be -1",
             )
-        check_amount(len(request.assignments))
+        check_amount(image, len(request.assignments))
         return explicit(image, request.assignments, 0)
     partitions = _number(
         request.partitions, defaults.partitions, ErrorCode.INVALID_PARTITIONS, "partitions"
@@ -229,7 +239,7 @@ def _layout(image: MetadataImage, request: NewTopic, defaults: TopicDefaults) ->
         ErrorCode.INVALID_REPLICATION_FACTOR,
         "replication factor",
     )
-    check_amount(partitions)
+    check_amount(image, partitions)
     _check_width(factor, ErrorCode.INVALID_REPLICATION_FACTOR)
     return place(candidates(image), partitions, factor, image.next_group_id - 1)
 

@@ -20,7 +20,7 @@ from metadata.image import MetadataImage
 from metadata.quorum.application import MetadataApplication
 from metadata.quorum.client import HEARTBEAT, NOT_CONTROLLER, REGISTER
 from metadata.quorum.rpc import UNREACHABLE, Answer, OnAnswer, Rpc
-from metadata.records import FeatureRange, Listener
+from metadata.records import ConfigResource, FeatureRange, Listener, ResourceType
 from raftlog.engine import Outcome
 from raftlog.errors import NotLeader, Overloaded
 from raftlog.ready import SoftState
@@ -34,6 +34,7 @@ ITEMS_MAX = 10_000
 CREATE_TOPICS = "create_topics"
 DELETE_TOPICS = "delete_topics"
 CREATE_PARTITIONS = "create_partitions"
+ALTER_CONFIGS = "alter_configs"
 ALLOT_PRODUCER_IDS = "allot_producer_ids"
 
 _SHAPE_ERRORS = (
@@ -54,7 +55,8 @@ class ControllerSettings(NamedTuple):
     """What the controller needs of the broker's settings."""
 
     cluster_id: str
-    defaults: TopicDefaults
+    defaults: Callable[[], TopicDefaults]
+    """As of now."""
     session_timeout_us: int
     lost: tuple[ReplicaId, ...] = ()
     """Directories that a forced recovery left for lost."""
@@ -85,6 +87,7 @@ class Controller:
             (CREATE_TOPICS, self._create_topics),
             (DELETE_TOPICS, self._delete_topics),
             (CREATE_PARTITIONS, self._create_partitions),
+            (ALTER_CONFIGS, self._alter_configs),
             (ALLOT_PRODUCER_IDS, self._allot_producer_ids),
         ):
             rpc.serve(operation, self._when_active(handler))
@@ -255,7 +258,7 @@ class Controller:
                     image,
                     request,
                     topic_id,
-                    self._settings.defaults,
+                    self._settings.defaults(),
                     validate_only=validate_only,
                 ),
                 lambda made: gather.done(
@@ -297,6 +300,26 @@ class Controller:
             )
 
         self._each(_items(arguments), on_answer, create)
+
+    def _alter_configs(self, arguments: Any, on_answer: OnAnswer) -> None:
+        validate_only = bool(arguments["validate_only"])
+
+        def alter(item: Mapping[str, Any], gather: _Gather) -> None:
+            resource = ConfigResource(ResourceType(item["type"]), item["name"])
+            changes = [
+                decide.ConfigChange(decide.ConfigOperation(operation), name, value)
+                for operation, name, value in item["changes"]
+            ]
+            replace = bool(item["replace"])
+            self._decide(
+                lambda image: decide.alter_configs(
+                    image, resource, changes, replace=replace, validate_only=validate_only
+                ),
+                lambda changed: gather.done({}),
+                gather.failed,
+            )
+
+        self._each(_items(arguments), on_answer, alter)
 
     def _each(
         self,

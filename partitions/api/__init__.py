@@ -29,6 +29,7 @@ from partitions.api.metadatacache import MetadataCache
 from partitions.api.refused import RefusedBatches
 from partitions.api.registry import APIS, BY_KEY, VERSIONS, Api
 from partitions.api.services import (
+    ALTER_CONFIGS,
     CREATE_PARTITIONS,
     CREATE_TOPICS,
     DELETE_TOPICS,
@@ -41,6 +42,7 @@ from partitions.api.services import (
 )
 
 __all__ = [
+    "ALTER_CONFIGS",
     "APIS",
     "BY_KEY",
     "CREATE_PARTITIONS",

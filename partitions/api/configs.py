@@ -1,6 +1,7 @@
 """DescribeConfigs (key 32): the settings in force for topics and brokers, and where they come from.
 
-A broker's settings are known to that broker only: clients send such a question to it.
+A broker's settings are known to that broker only: clients send such a question to it. What is
+set for all brokers (the resource without a name) any of them tells.
 """
 
 from __future__ import annotations
@@ -8,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from metadata.configs import ConfigEntry
+from metadata.configs import ConfigEntry, cluster_entries
+from metadata.live import ALL_BROKERS
 from metadata.records import ResourceType
 from partitions import wire
 from partitions.api.context import Answer, Body, RequestContext
@@ -20,7 +22,8 @@ _M = wire.messages(wire.ApiKey.DESCRIBE_CONFIGS)
 
 
 def handle(services: Services, context: RequestContext, request: Any) -> Answer:
-    """One result per resource; a resource's keys are all, or those asked for that exist."""
+    """One result per resource; a resource's keys are all, or those asked for that exist (to
+    ask for none asks for all, as in Kafka)."""
     results = []
     for resource in request.resources:
         result = _result(resource, ErrorCode.NONE, None)
@@ -31,7 +34,7 @@ def handle(services: Services, context: RequestContext, request: Any) -> Answer:
             result.configs = [
                 _shown(entry, request.include_synonyms, request.include_documentation)
                 for name, entry in entries.items()
-                if wanted is None or name in wanted
+                if not wanted or name in wanted
             ]
         except KafkaError as error:
             result.error_code = error.code.value
@@ -50,6 +53,8 @@ def _entries(
         return services.topic_configs(name)
     if resource.resource_type == ResourceType.BROKER:
         _allow(services, context, None)
+        if not name:
+            return cluster_entries(services.image().config(ALL_BROKERS))
         if name != str(services.node_id):
             raise KafkaError(
                 ErrorCode.INVALID_REQUEST,

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from partitions.api import (
+    alterconfigs,
     cluster,
     configs,
     elections,
@@ -74,9 +75,17 @@ _HANDLERS: tuple[Api, ...] = (
         offsets.refuse_offset_for_epoch,
     ),
     Api(ApiKey.DESCRIBE_CONFIGS, 1, 4, configs.handle, configs.refuse),
+    Api(ApiKey.ALTER_CONFIGS, 0, 2, alterconfigs.replace, alterconfigs.refuse_replace),
     Api(ApiKey.DESCRIBE_LOG_DIRS, 1, 5, logdirs.handle, logdirs.refuse),
     Api(ApiKey.CREATE_PARTITIONS, 0, 3, topics.create_partitions, topics.refuse_create_partitions),
     Api(ApiKey.ELECT_LEADERS, 0, 2, elections.handle, elections.refuse),
+    Api(
+        ApiKey.INCREMENTAL_ALTER_CONFIGS,
+        0,
+        1,
+        alterconfigs.incremental,
+        alterconfigs.refuse_incremental,
+    ),
     Api(ApiKey.LIST_PARTITION_REASSIGNMENTS, 0, 0, reassignments.handle, reassignments.refuse),
     Api(ApiKey.DESCRIBE_QUORUM, 0, 2, quorum.handle, quorum.refuse),
     Api(ApiKey.DESCRIBE_CLUSTER, 0, 2, cluster.handle, cluster.refuse),

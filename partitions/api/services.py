@@ -82,6 +82,10 @@ CREATE_PARTITIONS = "create_partitions"
 """items: {name, count, assignments: [[node, ...], ...] | None}; also `validate_only`.
 Each outcome's values: topic_id (bytes)."""
 
+ALTER_CONFIGS = "alter_configs"
+"""items: {type: 2 (topic) or 4 (broker), name, changes: [[operation, name, value], ...], replace}
+with `metadata.controller.ConfigOperation`'s words; also `validate_only`. No values."""
+
 
 class Services(Protocol):
     """Implemented by the broker's assembly. Everything is called on the loop thread."""
@@ -154,8 +158,9 @@ class Services(Protocol):
         """Have the controller decide, wherever it is.
 
         `operation` and `arguments` are one of CREATE_TOPICS, DELETE_TOPICS,
-        CREATE_PARTITIONS, made of plain values only. `on_done` runs exactly once, at once or
-        within a bounded time; where possible after this broker's image holds what was decided.
+        CREATE_PARTITIONS, ALTER_CONFIGS, made of plain values only. `on_done` runs exactly once,
+        at once or within a bounded time; where possible after this broker's image holds what was
+        decided.
         """
 
     def allocate_producer_id(self, on_done: Callable[[ProducerIdReply], None]) -> None:

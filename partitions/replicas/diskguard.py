@@ -60,6 +60,11 @@ class DiskGuard:
         self.look()
         self._reactor.call_at(self._reactor.now_us() + LOOK_US, self.start)
 
+    def set_minimum(self, free_bytes_min: int) -> None:
+        """Another minimum, from now on."""
+        self._free_bytes_min = free_bytes_min
+        self.look()
+
     def take(self, size: int) -> None:
         """A client wants to write `size` bytes: KafkaError KAFKA_STORAGE_ERROR when it may not."""
         if size > self._unseen_bytes and not self.low:

@@ -115,8 +115,7 @@ class ReplicaManager:
     def start_timers(self) -> None:
         """From now on watch the disk, and give leaderships back if that is wanted."""
         self._guard.start()
-        if self._settings.rebalance_interval_us:
-            self._preferred.start()
+        self._preferred.start()
 
     def _running_groups(self) -> list[Group]:
         return [replica.group_handle for replica in self._by_partition.values()]
@@ -206,6 +205,14 @@ class ReplicaManager:
         for resource in delta.configs_changed:
             if resource.type is ResourceType.TOPIC:
                 self._configure(image, resource.name)
+
+    def reconfigure(self, image: MetadataImage, settings: ReplicaSettings) -> None:
+        """This broker's settings changed, with them the defaults of topics."""
+        self._settings = settings
+        self._guard.set_minimum(settings.free_bytes_min)
+        self._preferred.set_interval(settings.rebalance_interval_us)
+        for topic in image.topics.values():
+            self._configure(image, topic.name)
 
     def reconcile(self, image: MetadataImage) -> None:
         """Compare everything with `image`: after a start, or when changes were missed."""
@@ -299,7 +306,7 @@ class ReplicaManager:
             segment_ms=config.segment_ms,
             retention_ms=config.retention_ms,
             retention_bytes=config.retention_bytes,
-            index_interval_bytes=config.index_interval_bytes,
+            index_interval_bytes=max(1, config.index_interval_bytes),
             max_message_bytes=config.max_message_bytes,
             producer_expiration_ms=self._settings.producer_expiration_ms,
         )

@@ -14,7 +14,7 @@ import structlog
 
 from raftlog.core.progress import ProgressState
 from raftlog.engine import Engine, Group
-from raftlog.seams import Reactor
+from raftlog.seams import Reactor, Timer
 from raftlog.types import ReplicaId, Role
 
 log = structlog.get_logger()
@@ -36,18 +36,33 @@ class PreferredLeaders:
         groups: Callable[[], Iterable[Group]],
         interval_us: int,
     ) -> None:
-        """`groups` gives the partitions' groups of this broker."""
+        """`groups` gives the partitions' groups of this broker; an interval of 0 means never."""
         self._engine = engine
         self._reactor = reactor
         self._groups = groups
         self._interval_us = interval_us
+        self._started = False
+        self._timer: Timer | None = None
 
     def start(self) -> None:
         """Check every interval, the first time after one."""
+        self._started = True
         self._after(self._interval_us)
 
+    def set_interval(self, interval_us: int) -> None:
+        """Another interval, which begins now."""
+        if interval_us == self._interval_us:
+            return
+        self._interval_us = interval_us
+        if self._started:
+            self._after(interval_us)
+
     def _after(self, delay_us: int) -> None:
-        self._reactor.call_at(self._reactor.now_us() + delay_us, self._look)
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = None
+        if self._interval_us:
+            self._timer = self._reactor.call_at(self._reactor.now_us() + delay_us, self._look)
 
     def _look(self) -> None:
         self._after(self._interval_us if self.check() < MOVES_PER_CHECK_MAX else MORE_US)

@@ -11,9 +11,9 @@ from typing import NamedTuple
 
 import structlog
 
-from metadata.configs import BrokerLayers, BrokerSettings
-from metadata.controller import TopicDefaults
+from metadata.configs import BrokerSettings
 from metadata.image import ImageDelta, MetadataImage
+from metadata.live import LiveSettings
 from metadata.quorum.application import METADATA_DIRECTORY, MetadataApplication, open_log
 from metadata.quorum.client import BrokerLife, ControllerClient, Registration
 from metadata.quorum.controller import Controller, ControllerSettings
@@ -27,9 +27,10 @@ from metadata.records import Listener
 from partitions.replicas.creation import PARTITIONS_DIRECTORY
 from partitions.replicas.directories import partition_directories
 from partitions.replicas.handover import Handover
-from partitions.replicas.manager import PREFERRED_DELAY_US, ReplicaManager, ReplicaSettings
+from partitions.replicas.manager import PREFERRED_DELAY_US, ReplicaManager
+from partitions.server.derived import live_static, replica_settings, timing, topic_defaults
+from partitions.server.every import Every
 from partitions.server.services import BrokerServices
-from raftlog.core import Timing
 from raftlog.disk.properties import Properties
 from raftlog.disk.segment_log import SegmentLog
 from raftlog.disk.wal import Recovered, Wal
@@ -83,6 +84,8 @@ class Broker:
         self._reactor = reactor
         self._fail = fail
         self.on_peers_changed: Callable[[MetadataImage], None] = lambda image: None
+        self.on_reconfigured: Callable[[], None] = lambda: None
+        """Called when settings of this broker changed."""
         part_bytes = settings.integer("wal.part.bytes")
         self._wal, recovered = Wal.open(
             fs, WAL_DIRECTORY, part_bytes=part_bytes, random=reactor.random
@@ -98,17 +101,11 @@ class Broker:
         self._voter = own if isinstance(own, MetadataApplication) else None
         self._observer = own if isinstance(own, MetadataObserver) else None
         self.metadata: ImageHolder = own
+        static = live_static(settings, properties)
+        self.live = LiveSettings(static, self.me.node, lambda: self.metadata.image)
         self.spread = LeaderSpread(reactor, self.rpc, self.me, lambda: self.metadata.image)
-        self.manager = ReplicaManager(
-            self.engine,
-            fs,
-            reactor,
-            self.me,
-            self._layers,
-            self.spread.local,
-            _replica_settings(settings),
-            self._fail,
-        )
+        self.manager = self._make_manager(fs)
+        self._retention = Every(reactor, self._retention_interval_us, self._enforce_retention)
         self._client = ControllerClient(reactor, self.rpc, self.metadata, self.engine.links.is_up)
         self._life = self._make_life(addresses)
         if self._voter is not None:
@@ -133,13 +130,22 @@ class Broker:
             self._reactor,
             self._wal,
             transport,
-            _timing(self._settings),
+            timing(self._settings),
             self._disk_failed,
             inline_sync_below_us=INLINE_SYNC_BELOW_US,
         )
 
-    def _layers(self) -> BrokerLayers:
-        return BrokerLayers(static=self._settings.static)
+    def _make_manager(self, fs: FileSystem) -> ReplicaManager:
+        return ReplicaManager(
+            self.engine,
+            fs,
+            self._reactor,
+            self.me,
+            self.live.layers,
+            self.spread.local,
+            replica_settings(self._settings, self.live),
+            self._fail,
+        )
 
     def _make_life(self, addresses: Addresses) -> BrokerLife:
         settings = self._settings
@@ -165,7 +171,7 @@ class Broker:
     def _make_services(self, properties: Properties) -> BrokerServices:
         return BrokerServices(
             properties,
-            self._settings,
+            self.live,
             self._reactor,
             self.metadata,
             self._client,
@@ -177,12 +183,12 @@ class Broker:
 
     def _make_controller(self, properties: Properties, voter: MetadataApplication) -> Controller:
         settings = self._settings
-        defaults = TopicDefaults(
-            settings.integer("num.partitions"), settings.integer("default.replication.factor")
-        )
         session_us = settings.integer("broker.session.timeout.ms") * 1000
         wanted = ControllerSettings(
-            properties.cluster_id, defaults, session_us, properties.abandoned
+            properties.cluster_id,
+            lambda: topic_defaults(self.live),
+            session_us,
+            properties.abandoned,
         )
         return Controller(self._reactor, self.rpc, voter, wanted)
 
@@ -255,7 +261,7 @@ class Broker:
             self._observer.start()
         self._life.start()
         self._at(PREFERRED_DELAY_US, self.manager.campaign_preferred)
-        self._retention()
+        self._retention.start()
         self.manager.start_timers()
 
     def when_ready(self, callback: Callable[[], None]) -> None:
@@ -273,13 +279,23 @@ class Broker:
     def _at(self, delay_us: int, callback: Callable[[], None]) -> None:
         self._reactor.call_at(self._reactor.now_us() + delay_us, callback)
 
-    def _retention(self) -> None:
+    def _enforce_retention(self) -> None:
         if self._life.caught_up:  # an outdated image could name a shorter retention
             self.manager.enforce_retention()
-        interval_ms = self._settings.integer("log.retention.check.interval.ms")
-        self._at(interval_ms * 1000, self._retention)
+
+    def _retention_interval_us(self) -> int:
+        return self.live.integer("log.retention.check.interval.ms") * 1000
+
+    def _reconfigure(self, image: MetadataImage) -> None:
+        """Dynamic settings of this broker changed: let everybody read them again."""
+        self.services.settings_changed()
+        self.manager.reconfigure(image, replica_settings(self._settings, self.live))
+        self._retention.interval_changed()
+        self.on_reconfigured()
 
     def _image_changed(self, image: MetadataImage, delta: ImageDelta) -> None:
+        if self.live.touched(delta):
+            self._reconfigure(image)
         self.manager.image_changed(image, delta)
         self.spread.image_changed(delta)
         if delta.brokers:
@@ -368,25 +384,3 @@ def _refuse_lost_log(fs: FileSystem) -> None:
             "others, so this broker must not start as if it were new. Restore the files, or format "
             "the data directory anew under a new id"
         )
-
-
-def _timing(settings: BrokerSettings) -> Timing:
-    return Timing(
-        heartbeat_us=settings.integer("raft.heartbeat.interval.ms") * 1000,
-        election_min_us=settings.integer("raft.election.timeout.min.ms") * 1000,
-        election_max_us=settings.integer("raft.election.timeout.max.ms") * 1000,
-        max_inflight_messages=settings.integer("raft.max.inflight.messages"),
-        max_inflight_bytes=settings.integer("raft.max.inflight.bytes"),
-        max_append_bytes=settings.integer("raft.max.append.bytes"),
-        max_uncommitted_bytes=settings.integer("raft.max.uncommitted.bytes"),
-    )
-
-
-def _replica_settings(settings: BrokerSettings) -> ReplicaSettings:
-    rebalance_s = settings.integer("leader.imbalance.check.interval.seconds")
-    return ReplicaSettings(
-        settings.text("log.dirs"),
-        max(settings.integer("log.dirs.free.bytes.min"), 2 * settings.integer("wal.part.bytes")),
-        settings.integer("producer.id.expiration.ms"),
-        rebalance_s * 1_000_000 if settings.switch("auto.leader.rebalance.enable") else 0,
-    )

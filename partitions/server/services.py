@@ -9,15 +9,10 @@ from typing import Any
 
 import structlog
 
-from metadata.configs import (
-    BrokerLayers,
-    BrokerSettings,
-    ConfigEntry,
-    broker_entries,
-    topic_entries,
-)
+from metadata.configs import ConfigEntry, broker_entries, topic_entries
 from metadata.image import MetadataImage
 from metadata.leaders import Leader
+from metadata.live import LiveSettings
 from metadata.quorum.client import BrokerLife, ControllerClient
 from metadata.quorum.controller import ALLOT_PRODUCER_IDS
 from metadata.quorum.description import DESCRIBE_QUORUM, quorum_view
@@ -55,7 +50,6 @@ UNREADABLE = "the controller's answer is unreadable: does it run another release
 LEADERS_WAIT_US = 1_000_000
 LEADERS_POLL_US = 5_000
 WAITING_FOR_IDS_MAX = 10_000
-VOTERS = "controller.quorum.voters"
 
 
 class BrokerServices:
@@ -64,7 +58,7 @@ class BrokerServices:
     def __init__(
         self,
         properties: Properties,
-        settings: BrokerSettings,
+        settings: LiveSettings,
         reactor: Reactor,
         app: ImageHolder,
         client: ControllerClient,
@@ -76,18 +70,14 @@ class BrokerServices:
         self.node_id = properties.node_id
         self.cluster_id = properties.cluster_id
         self.log_directory = os.path.abspath(settings.text("log.dirs"))
-        self.settings = ApiSettings(
-            auto_create_topics=settings.switch("auto.create.topics.enable"),
-            fetch_max_bytes=settings.integer("fetch.max.bytes"),
-        )
+        self._live = settings
+        self.settings_changed()
         self.reactor = reactor
         self.deadlines = Deadlines(reactor)
         self.authorizer: Authorizer = AllowAll()
         self.response_budget = ByteBudget(RESPONSE_BUDGET_BYTES)
         self.refused_batches = RefusedBatches()
         self.metadata_cache = MetadataCache()
-        # The voters in force are those that the directory was formatted with.
-        self._static = {**settings.static, VOTERS: ",".join(map(str, properties.voters))}
         self._app = app
         self._client = client
         self._spread = spread
@@ -104,9 +94,12 @@ class BrokerServices:
         """The newest committed image here."""
         return self._app.image
 
-    def layers(self) -> BrokerLayers:
-        """This broker's settings, for the defaults of topics."""
-        return BrokerLayers(static=self._static)
+    def settings_changed(self) -> None:
+        """Read again what handlers ask for with every request."""
+        self.settings = ApiSettings(
+            auto_create_topics=self._live.switch("auto.create.topics.enable"),
+            fetch_max_bytes=self._live.integer("fetch.max.bytes"),
+        )
 
     def leader(self, group: int) -> Leader | None:
         """Who leads a group, as far as told."""
@@ -206,11 +199,11 @@ class BrokerServices:
 
     def topic_configs(self, name: str) -> Mapping[str, ConfigEntry]:
         """Every setting of a topic with its source."""
-        return topic_entries(self._app.image.topic_config(name), self.layers())
+        return topic_entries(self._app.image.topic_config(name), self._live.layers())
 
     def broker_configs(self) -> Mapping[str, ConfigEntry]:
         """Every setting of this broker with its source."""
-        return broker_entries(self.layers())
+        return broker_entries(self._live.layers())
 
 
 class ProducerIds:

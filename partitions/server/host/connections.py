@@ -55,13 +55,18 @@ class Connections:
 
     def __init__(self, reactor: Reactor, limits: ConnectionLimits) -> None:
         self._reactor = reactor
-        self._limits = limits
-        self._look_us = max(LOOK_US_MIN, limits.idle_us // LOOKS_PER_IDLE_TIME)
+        self.set_limits(limits)
         self._by_address: dict[str, int] = {}
         self._seen: dict[Idler, _Seen] = {}
         self._watching = False
         self._present = 0
         self._opened = 0
+
+    def set_limits(self, limits: ConnectionLimits) -> None:
+        """Other bounds, from now on; connections that there are too many of stay. The idle ones
+        are looked for in the new rhythm after the next look."""
+        self._limits = limits
+        self._look_us = max(LOOK_US_MIN, limits.idle_us // LOOKS_PER_IDLE_TIME)
 
     @property
     def present(self) -> int:

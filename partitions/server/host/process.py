@@ -15,6 +15,7 @@ import trio
 
 from metadata.configs import BrokerSettings, Endpoint
 from metadata.image import MetadataImage
+from metadata.live import LiveSettings
 from metadata.records import Listener as ListenerRecord
 from partitions.server.broker import Addresses, Broker
 from partitions.server.host.connections import ConnectionLimits, Connections
@@ -89,7 +90,8 @@ class _Process:
         broker.on_peers_changed = lambda image: mesh.set_peers(_peer_addresses(image))
         limits = SessionLimits(request_bytes_max=settings.integer("socket.request.max.bytes"))
         room = RequestBudget(settings.integer("queued.max.request.bytes"))
-        connections = Connections(reactor, _connection_limits(settings))
+        connections = Connections(reactor, _connection_limits(broker.live))
+        broker.on_reconfigured = lambda: connections.set_limits(_connection_limits(broker.live))
         stalls = Stalls(reactor, room, broker.services.response_budget)
         pump = Pump(reactor)
         _tune_interpreter()
@@ -181,7 +183,7 @@ def _tune_interpreter() -> None:
     sys.setswitchinterval(0.0005)
 
 
-def _connection_limits(settings: BrokerSettings) -> ConnectionLimits:
+def _connection_limits(settings: LiveSettings) -> ConnectionLimits:
     return ConnectionLimits(
         settings.integer("max.connections"),
         settings.integer("max.connections.per.ip"),

@@ -42,8 +42,8 @@ def test_brokers_have_their_own_names_and_fixed_settings() -> None:
     assert set(entries) == set(BROKER_CONFIGS)
     assert entries["log.retention.ms"].value == 3
     assert not entries["log.retention.ms"].read_only
-    assert entries["num.partitions"].read_only
-    assert entries["num.partitions"].source is ConfigSource.DEFAULT
+    assert entries["wal.part.bytes"].read_only
+    assert entries["wal.part.bytes"].source is ConfigSource.DEFAULT
     assert entries["broker.rack"].value is None
 
 

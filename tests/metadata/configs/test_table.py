@@ -241,3 +241,11 @@ def test_the_documentation_is_up_to_date() -> None:
     page = (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8")
     assert page == document(), "run: python -m metadata.configs.document > docs/configuration.md"
     assert all(f"`{d.name}`" in page for d in CONFIGS)
+
+
+def test_no_setting_that_can_be_set_for_all_brokers_locks_everybody_out() -> None:
+    """It would be in the metadata log, and nobody could connect to take it back."""
+    for name in ("max.connections", "max.connections.per.ip"):
+        assert BROKER_CONFIGS[name].dynamic
+        with pytest.raises(InvalidConfig):
+            BROKER_CONFIGS[name].parse("0")

@@ -22,6 +22,7 @@ from metadata.controller import (
     create_topic,
     delete_topic,
     reassign,
+    topics,
 )
 from metadata.controller.topics import PARTITIONS_PER_REQUEST_MAX
 from metadata.errors import ErrorCode, MetadataError
@@ -146,6 +147,16 @@ def test_settings_are_stored_without_the_space_around_them() -> None:
     assert image.config(TOPIC) == {"retention.ms": "5"}
     decision = alter_configs(image, TOPIC, [ConfigChange(SET, "segment.ms", padded)])
     assert after(image, decision.records).config(TOPIC)["segment.ms"] == "5"
+
+
+def test_the_cluster_has_a_limit_of_partitions(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(topics, "PARTITIONS_MAX", 5)
+    image = create(cluster([None] * 2), "t", partitions=3)
+    with refused(ErrorCode.POLICY_VIOLATION, "cluster's limit of 5"):
+        create(image, "u", 2, partitions=3)
+    with refused(ErrorCode.POLICY_VIOLATION, "cluster's limit of 5"):
+        create_partitions(image, NewPartitions("t", 6))
+    create_partitions(create(image, "u", 2, partitions=1), NewPartitions("t", 4))
 
 
 def test_topic_ids_are_checked() -> None:
@@ -274,7 +285,7 @@ def test_configs_are_set_deleted_and_replaced() -> None:
         (ALL, [ConfigChange(SET, "node.id", "1")], ErrorCode.INVALID_CONFIG),
         (ALL, [ConfigChange(SET, "retention.ms", "1")], ErrorCode.INVALID_CONFIG),
         (TOPIC, [ConfigChange(SET, "retention.ms", "-2")], ErrorCode.INVALID_CONFIG),
-        (TOPIC, [ConfigChange(SET, "retention.ms")], ErrorCode.INVALID_CONFIG),
+        (TOPIC, [ConfigChange(SET, "retention.ms")], ErrorCode.INVALID_REQUEST),
         (TOPIC, [ConfigChange(DELETE, "retention.mss")], ErrorCode.INVALID_CONFIG),
         (TOPIC, [ConfigChange(DELETE, "retention.ms")] * 2, ErrorCode.INVALID_REQUEST),
         (TOPIC, [ConfigChange(DELETE, f"k{n}") for n in range(101)], ErrorCode.INVALID_REQUEST),

@@ -15,6 +15,7 @@ from metadata.image import MetadataImage
 from metadata.quorum.client import HEARTBEAT, REGISTER
 from metadata.quorum.controller import (
     ALLOT_PRODUCER_IDS,
+    ALTER_CONFIGS,
     CREATE_PARTITIONS,
     CREATE_TOPICS,
     DELETE_TOPICS,
@@ -34,6 +35,7 @@ OPERATIONS = (
     CREATE_TOPICS,
     DELETE_TOPICS,
     CREATE_PARTITIONS,
+    ALTER_CONFIGS,
     ALLOT_PRODUCER_IDS,
 )
 
@@ -82,7 +84,7 @@ class Rig:
         process = VirtualReactor(1).process("controller")
         self.app = FakeApp()
         self.rpc = Served(process)
-        wanted = ControllerSettings("cluster", TopicDefaults(1, 1), 9_000_000)
+        wanted = ControllerSettings("cluster", lambda: TopicDefaults(1, 1), 9_000_000)
         self.controller = Controller(process, self.rpc, self.app, wanted)  # type: ignore[arg-type]
         self.app.lead(SoftState(Role.LEADER, 1, ME, True))
         self.app.group.proposed.clear()  # the cluster's creation
@@ -91,6 +93,12 @@ class Rig:
         answers: list[Answer] = []
         self.rpc.handlers[operation](OTHER, arguments, answers.append)
         return answers
+
+
+def alteration(**fields: Any) -> Any:
+    """A change of all brokers' settings, but for `fields`."""
+    item = {"type": 4, "name": "", "changes": [], "replace": False, **fields}
+    return {"items": [item], "validate_only": False}
 
 
 SHAPES = [
@@ -122,6 +130,11 @@ SHAPES = [
     pytest.param(
         CREATE_PARTITIONS, {"items": [{"name": []}], "validate_only": 0}, id="name a list"
     ),
+    pytest.param(ALTER_CONFIGS, alteration(type=3), id="resource of no known type"),
+    pytest.param(ALTER_CONFIGS, alteration(name=[]), id="resource name a list"),
+    pytest.param(ALTER_CONFIGS, alteration(changes=[["set", "a"]]), id="no value"),
+    pytest.param(ALTER_CONFIGS, alteration(changes=[["put", "a", "b"]]), id="unknown operation"),
+    pytest.param(ALTER_CONFIGS, alteration(changes=[["set", [], "b"]]), id="setting a list"),
     pytest.param(ALLOT_PRODUCER_IDS, [1], id="no epoch"),
     pytest.param(ALLOT_PRODUCER_IDS, [{}, 1], id="node a map"),
 ]
@@ -146,7 +159,10 @@ plain = st.recursive(
 )
 item = st.dictionaries(
     st.sampled_from(
-        ["name", "partitions", "replication_factor", "assignments", "configs", "topic_id", "count"]
+        [
+            *("name", "partitions", "replication_factor", "assignments", "configs", "topic_id"),
+            *("count", "type", "changes", "replace"),
+        ]
     ),
     plain,
 )

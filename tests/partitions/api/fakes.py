@@ -278,9 +278,13 @@ class FakeServices:
             topic_ids={topic.name: topic.topic_id for topic in self.topics.values()},
         )
 
+    def replace_image(self, image: MetadataImage) -> None:
+        """An image of the test's own."""
+        self._image = image
+
     def add_topic(self, name: str, partitions: int = 1) -> list[FakeReplica]:
         """A topic whose partitions node 1 leads; its replicas."""
-        topic_id = name.encode().ljust(16, b"\0")
+        topic_id = name.encode()[:16].ljust(16, b"\0")
         first = 100 * (len(self.topics) + 1)
         nodes = tuple(ReplicaId(node, bytes([node]) * 16) for node in (1, 2, 3))
         self.topics[name] = Topic(

@@ -53,10 +53,10 @@ def test_admin_requests_find_a_live_broker_that_knows_the_controller(
 def test_topics_and_partitions(services: FakeServices) -> None:
     services.add_topic("b", 2)
     services.add_topic("a")
-    services.add_topic("__c")
+    services.add_topic("__consumer_offsets")
     body = Client(services).ask(3, 12, everything())
     assert [(t.name, t.is_internal, len(t.partitions)) for t in body.topics] == [
-        ("__c", True, 1),
+        ("__consumer_offsets", True, 1),
         ("a", False, 1),
         ("b", False, 2),
     ]

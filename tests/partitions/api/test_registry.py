@@ -37,9 +37,11 @@ ADVERTISED = {
     22: (0, 4),
     23: (2, 4),
     32: (1, 4),
+    33: (0, 2),
     35: (1, 5),
     37: (0, 3),
     43: (0, 2),
+    44: (0, 1),
     46: (0, 0),
     55: (0, 2),
     60: (0, 2),
@@ -121,6 +123,15 @@ def request(key: int, version: int, topic_id: bytes) -> Any:
                 )
             ]
         ),
+        **_admin_requests(m),
+        60: m.DescribeClusterRequest if key == 60 else None,
+    }
+    return makers[key]()
+
+
+def _admin_requests(m: Any) -> dict[int, Any]:
+    """Those that ask about settings or change them, and about partitions."""
+    return {
         32: lambda: m.DescribeConfigsRequest(
             resources=[
                 m.DescribeConfigsResource(
@@ -130,12 +141,17 @@ def request(key: int, version: int, topic_id: bytes) -> Any:
             include_synonyms=True,
             include_documentation=True,
         ),
+        33: lambda: m.AlterConfigsRequest(
+            resources=[m.AlterConfigsResource(resource_type=2, resource_name="t", configs=[])]
+        ),
+        44: lambda: m.IncrementalAlterConfigsRequest(
+            resources=[m.AlterConfigsResource(resource_type=2, resource_name="t", configs=[])]
+        ),
         37: lambda: m.CreatePartitionsRequest(
             topics=[m.CreatePartitionsTopic(name="t", count=2, assignments=None)], timeout=1000
         ),
         **descriptions(m),
     }
-    return makers[key]()
 
 
 def broker() -> tuple[FakeServices, bytes]:
@@ -231,9 +247,11 @@ def test_every_version_survives_an_empty_request(api: Api, version: int) -> None
         22: "InitProducerIdRequest",
         23: "OffsetForLeaderEpochRequest",
         32: "DescribeConfigsRequest",
+        33: "AlterConfigsRequest",
         35: "DescribeLogDirsRequest",
         37: "CreatePartitionsRequest",
         43: "ElectLeadersRequest",
+        44: "IncrementalAlterConfigsRequest",
         46: "ListPartitionReassignmentsRequest",
         55: "DescribeQuorumRequest",
         61: "DescribeProducersRequest",

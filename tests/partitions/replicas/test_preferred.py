@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import pytest
 
+from partitions.api import ALTER_CONFIGS, ControllerReply
 from partitions.records import Record, build_batch
 from partitions.replicas import preferred
 from partitions.testing import SimCluster
 
 PARTITIONS = 6
+ENABLED = "auto.leader.rebalance.enable"
 SETTING = "leader.imbalance.check.interval.seconds"
 BATCH = bytes(build_batch([Record(value=b"x")], base_timestamp=1_000_000))
 
@@ -64,12 +66,45 @@ def test_leaderships_come_back_and_no_write_is_lost() -> None:
 
 
 def test_leaderships_stay_where_they_are_when_it_is_disabled() -> None:
-    settings = {SETTING: "1", "auto.leader.rebalance.enable": "false"}
+    settings = {SETTING: "1", ENABLED: "false"}
     cluster = SimCluster(2, 3, settings=settings)
     cluster.start()
 
     async def work() -> None:
         await unbalance(cluster)
+        await cluster.sleep(20_000_000)
+        assert 1 not in leaders(cluster)
+
+    cluster.run(work())
+
+
+def test_leaderships_come_back_once_it_is_enabled_and_stay_once_it_is_not() -> None:
+    cluster = SimCluster(6, 3, settings={SETTING: "1", ENABLED: "false"})
+    cluster.start()
+
+    async def switch(text: str | None) -> None:
+        item = {
+            "type": 4,
+            "name": "",
+            "changes": [["delete" if text is None else "set", ENABLED, text]],
+            "replace": False,
+        }
+        replies: list[ControllerReply] = []
+        services = cluster.brokers[2].broker.services
+        arguments = {"items": [item], "validate_only": False}
+        services.call_controller(ALTER_CONFIGS, arguments, replies.append)
+        while not replies:
+            await cluster.sleep(10_000)
+
+    async def work() -> None:
+        await unbalance(cluster)
+        await switch("true")
+        await cluster.sleep(10_000_000)
+        assert leaders(cluster) == preferred_nodes(cluster)
+        await switch(None)
+        cluster.brokers[1].kill()
+        await cluster.sleep(3_000_000)
+        cluster.brokers[1].start()
         await cluster.sleep(20_000_000)
         assert 1 not in leaders(cluster)
 

@@ -58,6 +58,23 @@ def test_only_what_moves_no_bytes_and_has_no_request_open_is_closed() -> None:
     waiting.now = SessionStatistics(1, 0, 50, 0, 0)  # answered, and nothing after that
     reactor.run_until(reactor.now_us() + 2 * IDLE_US)
     assert all(c.reason for c in (reading, writing, waiting))
+
+
+def test_limits_change_while_clients_are_connected() -> None:
+    reactor = VirtualReactor(1)
+    connections = Connections(reactor.process("broker"), ConnectionLimits(9, 9, 10 * IDLE_US))
+    connections.opened("a")
+    silent = FakeConnection()
+    connections.watch(silent)
+    assert connections.refusal("a") is None
+    connections.set_limits(ConnectionLimits(9, 1, IDLE_US))
+    assert connections.refusal("a") == "max.connections.per.ip (1)"
+    assert connections.refusal("b") is None
+    connections.set_limits(ConnectionLimits(1, 9, IDLE_US))
+    assert connections.refusal("b") == "max.connections (1)"
+    reactor.run_until(reactor.now_us() + 3 * IDLE_US)
+    assert silent.reason == "idle for 80 ms (connections.max.idle.ms)"
+    assert connections.present == 1
     reactor.run_until(reactor.now_us() + 2 * IDLE_US)
     late = FakeConnection()
     connections.watch(late)  # the timer rests while there is nobody, and starts again
