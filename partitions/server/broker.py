@@ -81,6 +81,8 @@ class Broker:
         self._reactor = reactor
         self._fail = fail
         self.on_peers_changed: Callable[[MetadataImage], None] = lambda image: None
+        self.draining = False
+        """It is about to stop: see `drain`."""
         part_bytes = settings.integer("wal.part.bytes")
         self._wal, recovered = Wal.open(
             fs, WAL_DIRECTORY, part_bytes=part_bytes, random=reactor.random
@@ -255,11 +257,25 @@ class Broker:
         Before that the image may lack topics that exist and leaders that changed while the
         broker was away: a client would be told that they are gone.
         """
-        mine = self.metadata.image.brokers.get(self.me.node)
-        if self._life.caught_up and mine is not None and not mine.fenced:
+        if self.registered:
             callback()
         else:
             self._at(READY_POLL_US, lambda: self.when_ready(callback))
+
+    @property
+    def registered(self) -> bool:
+        """The image here holds this process, unfenced."""
+        mine = self.metadata.image.brokers.get(self.me.node)
+        return self._life.caught_up and mine is not None and not mine.fenced
+
+    @property
+    def connected_controller(self) -> int | None:
+        """The controller's node, if one is known and connected."""
+        return self._client.controller() if self._client.reachable() else None
+
+    def is_controller(self) -> bool:
+        """Is this broker the controller?"""
+        return self._voter is not None and self._controller.active
 
     def _at(self, delay_us: int, callback: Callable[[], None]) -> None:
         self._reactor.call_at(self._reactor.now_us() + delay_us, callback)
@@ -313,6 +329,7 @@ class Broker:
         Once, because the other brokers may be draining too and hand it back. A transfer that
         came to nothing (they may also be gone) is not waited for.
         """
+        self.draining = True
         asked = [group for group in self.engine.groups.values() if self._hand_over(group)]
 
         def look() -> None:

@@ -36,7 +36,8 @@ def test_no_field_of_any_schema_is_missed(key: int) -> None:
     types = wire.messages(key)
 
     def filled(struct: str) -> tuple[object, int]:
-        values, count = {}, 0
+        values: dict[str, object] = {}
+        count = 0
         for field in schema.structs[struct]:
             if field.name == "error_code":
                 values[field.name], count = 42, count + 1
