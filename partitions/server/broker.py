@@ -65,6 +65,9 @@ class Addresses(NamedTuple):
 class Broker:
     """Built, then `start`ed; everything on the reactor's loop thread."""
 
+    draining = False
+    """It is about to stop: see `drain`."""
+
     def __init__(
         self,
         settings: BrokerSettings,
@@ -81,8 +84,6 @@ class Broker:
         self._reactor = reactor
         self._fail = fail
         self.on_peers_changed: Callable[[MetadataImage], None] = lambda image: None
-        self.draining = False
-        """It is about to stop: see `drain`."""
         part_bytes = settings.integer("wal.part.bytes")
         self._wal, recovered = Wal.open(
             fs, WAL_DIRECTORY, part_bytes=part_bytes, random=reactor.random
