@@ -25,9 +25,9 @@ from metadata.quorum.spread import LeaderSpread
 from metadata.records import Listener
 from partitions.replicas.creation import PARTITIONS_DIRECTORY
 from partitions.replicas.directories import partition_directories
-from partitions.replicas.manager import PREFERRED_DELAY_US, ReplicaManager, ReplicaSettings
+from partitions.replicas.manager import PREFERRED_DELAY_US, ReplicaManager
 from partitions.server.services import BrokerServices
-from raftlog.core import Timing
+from partitions.server.tuning import replica_settings, timing
 from raftlog.disk.properties import Properties
 from raftlog.disk.segment_log import SegmentLog
 from raftlog.disk.wal import Recovered, Wal
@@ -107,7 +107,7 @@ class Broker:
             self.me,
             self._layers,
             self.spread.local,
-            _replica_settings(settings),
+            replica_settings(settings),
             self._fail,
         )
         self._client = ControllerClient(reactor, self.rpc, self.metadata, self.engine.links.is_up)
@@ -143,7 +143,7 @@ class Broker:
             self._reactor,
             self._wal,
             transport,
-            _timing(self._settings),
+            timing(self._settings),
             self._disk_failed,
             inline_sync_below_us=INLINE_SYNC_BELOW_US,
         )
@@ -377,25 +377,3 @@ def _refuse_lost_log(fs: FileSystem) -> None:
             "others, so this broker must not start as if it were new. Restore the files, or format "
             "the data directory anew under a new id"
         )
-
-
-def _timing(settings: BrokerSettings) -> Timing:
-    return Timing(
-        heartbeat_us=settings.integer("raft.heartbeat.interval.ms") * 1000,
-        election_min_us=settings.integer("raft.election.timeout.min.ms") * 1000,
-        election_max_us=settings.integer("raft.election.timeout.max.ms") * 1000,
-        max_inflight_messages=settings.integer("raft.max.inflight.messages"),
-        max_inflight_bytes=settings.integer("raft.max.inflight.bytes"),
-        max_append_bytes=settings.integer("raft.max.append.bytes"),
-        max_uncommitted_bytes=settings.integer("raft.max.uncommitted.bytes"),
-    )
-
-
-def _replica_settings(settings: BrokerSettings) -> ReplicaSettings:
-    rebalance_s = settings.integer("leader.imbalance.check.interval.seconds")
-    return ReplicaSettings(
-        settings.text("log.dirs"),
-        max(settings.integer("log.dirs.free.bytes.min"), 2 * settings.integer("wal.part.bytes")),
-        settings.integer("producer.id.expiration.ms"),
-        rebalance_s * 1_000_000 if settings.switch("auto.leader.rebalance.enable") else 0,
-    )

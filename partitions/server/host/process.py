@@ -20,6 +20,7 @@ from metadata.records import Listener as ListenerRecord
 from partitions.ops.answering import answer
 from partitions.ops.requests import RequestCounters
 from partitions.ops.sources import Front
+from partitions.server.announcements import Announcements
 from partitions.server.broker import Addresses, Broker
 from partitions.server.host.admin import AdminPort
 from partitions.server.host.connections import ConnectionLimits, Connections
@@ -64,7 +65,7 @@ def run_broker(settings: BrokerSettings) -> None:
             f"{root} was formatted for node.id {properties.node_id}, "
             f"the settings say {settings.integer('node.id')}"
         )
-    with DirectoryLock(root):
+    with DirectoryLock(root), structlog.contextvars.bound_contextvars(node=properties.node_id):
         trio.run(_Process(settings, fs).run)
 
 
@@ -93,6 +94,7 @@ class _Process:
             self._die,
         )
         mesh.events = broker
+        Announcements(reactor, broker.me.node, broker.metadata, broker.spread)
         mesh.set_peers({v.node_id: PeerAddress(v.host, v.port) for v in properties.voters})
         broker.on_peers_changed = lambda image: mesh.set_peers(_peer_addresses(image))
         limits = SessionLimits(request_bytes_max=settings.integer("socket.request.max.bytes"))
