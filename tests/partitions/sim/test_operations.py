@@ -86,3 +86,23 @@ def test_without_a_majority_no_controller_is_reachable() -> None:
     cluster.reactor.run_until(cluster.reactor.now_us() + 5 * SECOND_US)
     assert facts_of(last.broker).controller is None
     assert told(last)["quorate_metadata_controller"].value() == -1
+
+
+def test_a_follower_that_is_gone_or_offline_is_not_in_sync() -> None:
+    cluster, _ = started(6)
+    leader = leader_of(cluster)
+    first, second = [each for each in cluster.brokers.values() if each is not leader]
+    in_sync = "kafka_topic_partition_in_sync_replica"
+    where = {"topic": TOPIC, "partition": "0"}
+    first.kill()
+    cluster.reactor.run_until(cluster.reactor.now_us() + SECOND_US)
+    families = told(leader)
+    assert families[in_sync].value(**where) == 2
+    assert families["kafka_topic_partition_under_replicated_partition"].value(**where) == 1
+    first.start()
+    cluster.reactor.run_until(cluster.reactor.now_us() + 5 * SECOND_US)
+    assert told(leader)[in_sync].value(**where) == 3
+    (replica,) = [each for each in second.broker.manager.running() if each.partition == 0]
+    replica.group_handle.take_offline("its file has changed")
+    cluster.reactor.run_until(cluster.reactor.now_us() + SECOND_US)
+    assert told(leader)[in_sync].value(**where) == 2
