@@ -12,11 +12,13 @@ import click
 
 from cli.context import Setting
 from cli.exits import CommandFailed, ExitCode
+from cli.logs import FORMATS, configure
 
 if TYPE_CHECKING:
     from metadata.configs.loading import BrokerSettings
 
-COMMAND_LINE_VARIABLES = ("QUORATE_BOOTSTRAP", "QUORATE_OUTPUT")
+LOG_FORMAT_VARIABLE = "QUORATE_LOG_FORMAT"
+COMMAND_LINE_VARIABLES = ("QUORATE_BOOTSTRAP", "QUORATE_OUTPUT", LOG_FORMAT_VARIABLE)
 """Variables that start as settings do, but are options of other commands."""
 
 
@@ -39,11 +41,24 @@ def broker() -> None:
     multiple=True,
     help="A setting that overrides file and environment. May be repeated.",
 )
+@click.option(
+    "--log-format",
+    type=click.Choice(FORMATS),
+    default=FORMATS[0],
+    envvar=LOG_FORMAT_VARIABLE,
+    show_default=True,
+    show_envvar=True,
+    help="How the log's lines are written; json: one object a line.",
+)
 @click.option("--stop-with-stdin", is_flag=True, hidden=True)
 def start(
-    config: Path | None, overrides: tuple[tuple[str, str], ...], stop_with_stdin: bool
+    config: Path | None,
+    overrides: tuple[tuple[str, str], ...],
+    log_format: str,
+    stop_with_stdin: bool,
 ) -> None:
     """Run a broker until SIGTERM or Ctrl-C. Its directory must be formatted first."""
+    configure(log_format)
     settings = load(config, overrides)
     from partitions.server.host import run_broker
     from raftlog.errors import CorruptLog, DiskFailed, Misconfigured

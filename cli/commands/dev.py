@@ -38,8 +38,8 @@ NODES_MAX = 9
     "--port",
     "-p",
     type=click.IntRange(0, 65535),
-    help="Kafka port of the first broker; the others follow. Peer ports are 100 higher. "
-    "0: any free ports. [default: 9092]",
+    help="Kafka port of the first broker; the others follow. Peer ports are 100 "
+    "higher, admin ports (HTTP: /metrics, /readyz) 200. 0: any free ports. [default: 9092]",
 )
 @click.option(
     "--data",
@@ -50,7 +50,8 @@ NODES_MAX = 9
     "--ready-file",
     type=click.Path(dir_okay=False, path_type=Path),
     help="Written (atomically) once the cluster serves and whenever a pid changes; removed at "
-    "the end. JSON: bootstrap, cluster_id, brokers with id, pid, kafka, peer, config, log, down. "
+    "the end. JSON: bootstrap, cluster_id, brokers with id, pid, kafka, peer, admin, config, log, "
+    "down. "
     "pid is null while a broker does not run, down says why it is not started (again), or null.",
 )
 @click.option(
@@ -201,6 +202,8 @@ def welcome(plan: Plan, supervisor: Supervisor) -> str:
                 f"(that is broker {victim.id})"
                 for victim in expendable(plan, up)
             ),
+            f"  curl http://{up[0].admin}/metrics    (admin ports: "
+            f"{', '.join(str(broker.admin) for broker in up)})",
             "Ctrl-C stops the cluster.",
         ]
     )

@@ -19,6 +19,8 @@ DEFAULT_NODES = 3
 DEFAULT_PORT = 9092
 PEER_PORT_DISTANCE = 100
 """A broker's peer port is its Kafka port plus this."""
+ADMIN_PORT_DISTANCE = 200
+"""A broker's admin port is its Kafka port plus this."""
 PORT_MAX = 65535
 REPLICATION_FACTOR_MAX = 3
 VOTERS_MAX = 3
@@ -36,6 +38,7 @@ class BrokerPlan:
     directory: bytes
     kafka: Address
     peer: Address
+    admin: Address
     root: Path
     formatted: bool = False
     """Its data directory was made: if it is gone now, what it held is lost, not new."""
@@ -85,7 +88,11 @@ class Plan:
 
     def addresses(self) -> list[Address]:
         """Everything that will be listened on."""
-        return [address for broker in self.brokers for address in (broker.kafka, broker.peer)]
+        return [
+            address
+            for broker in self.brokers
+            for address in (broker.kafka, broker.peer, broker.admin)
+        ]
 
 
 def obtain(root: Path, nodes: int | None, port: int | None) -> Plan:
@@ -99,7 +106,7 @@ def obtain(root: Path, nodes: int | None, port: int | None) -> Plan:
     if path.exists():
         plan = load(path)
         _check_kept(plan, path, nodes, port)
-        return plan
+        return _with_admin_ports(plan, path)
     plan = create(root, nodes or DEFAULT_NODES, DEFAULT_PORT if port is None else port)
     save(plan, path)
     return plan
@@ -108,18 +115,19 @@ def obtain(root: Path, nodes: int | None, port: int | None) -> Plan:
 def create(root: Path, nodes: int, port: int) -> Plan:
     """A new plan. Kafka ports are `port` and those that follow; 0 picks free ones."""
     if port == 0:
-        kafka = ports.pick(2 * nodes)
-        kafka, peer = kafka[:nodes], kafka[nodes:]
+        picked = ports.pick(3 * nodes)
+        kafka, peer, admin = picked[:nodes], picked[nodes : 2 * nodes], picked[2 * nodes :]
     else:
         kafka = [port + number for number in range(nodes)]
         peer = [each + PEER_PORT_DISTANCE for each in kafka]
+        admin = [each + ADMIN_PORT_DISTANCE for each in kafka]
     if set(kafka) & set(peer):
         raise CommandFailed(f"at most {PEER_PORT_DISTANCE} brokers fit", ExitCode.USAGE)
-    if max(peer) > PORT_MAX:
-        lowest = PORT_MAX - PEER_PORT_DISTANCE - nodes + 1
+    if max(admin) > PORT_MAX:
+        highest = PORT_MAX - ADMIN_PORT_DISTANCE - nodes + 1
         raise CommandFailed(
-            f"--port {port} is too high for {nodes} brokers: the peer ports would "
-            f"go up to {max(peer)}, and the highest port is {PORT_MAX}. At most --port {lowest}",
+            f"--port {port} is too high for {nodes} brokers: the admin ports would "
+            f"go up to {max(admin)}, and the highest port is {PORT_MAX}. At most --port {highest}",
             ExitCode.USAGE,
         )
     brokers = tuple(
@@ -128,6 +136,7 @@ def create(root: Path, nodes: int, port: int) -> Plan:
             secrets.token_bytes(16),
             Address(HOST, kafka[number]),
             Address(HOST, peer[number]),
+            Address(HOST, admin[number]),
             root,
         )
         for number in range(nodes)
@@ -147,6 +156,7 @@ def settings(broker: BrokerPlan, nodes: int, *, fsync: bool) -> dict[str, str | 
         "listeners": f"PLAINTEXT://{broker.kafka}",
         "advertised.listeners": f"PLAINTEXT://{broker.kafka}",
         "peer.listener": str(broker.peer),
+        "admin.listener": str(broker.admin),
         "log.dirs": str(broker.data),
         "default.replication.factor": min(nodes, REPLICATION_FACTOR_MAX),
     }
@@ -170,6 +180,7 @@ def save(plan: Plan, path: Path) -> None:
             "directory": broker.directory.hex(),
             "kafka": broker.kafka.port,
             "peer": broker.peer.port,
+            "admin": broker.admin.port,
             "formatted": broker.formatted,
         }
         for broker in plan.brokers
@@ -206,9 +217,24 @@ def _broker(root: Path, about: dict[str, Any]) -> BrokerPlan:
         bytes.fromhex(about["directory"]),
         Address(HOST, int(about["kafka"])),
         Address(HOST, int(about["peer"])),
+        Address(HOST, int(about.get("admin", 0))),
         root,
         bool(about.get("formatted", False)),
     )
+
+
+def _with_admin_ports(plan: Plan, path: Path) -> Plan:
+    """A plan of a release without admin ports gets some, and keeps them."""
+    lacking = [broker for broker in plan.brokers if not broker.admin.port]
+    if not lacking:
+        return plan
+    picked = dict(zip([b.id for b in lacking], ports.pick(len(lacking)), strict=True))
+    brokers = [
+        replace(b, admin=Address(HOST, picked.get(b.id, b.admin.port))) for b in plan.brokers
+    ]
+    plan = replace(plan, brokers=tuple(brokers))
+    save(plan, path)
+    return plan
 
 
 def _from_format_1(plan: Plan) -> Plan:

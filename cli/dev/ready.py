@@ -26,6 +26,7 @@ def document(plan: Plan, pids: Mapping[int, int], down: Mapping[int, str]) -> di
                 "pid": pids.get(broker.id),
                 "kafka": str(broker.kafka),
                 "peer": str(broker.peer),
+                "admin": str(broker.admin),
                 "config": str(broker.config),
                 "log": str(broker.log),
                 "down": down.get(broker.id),

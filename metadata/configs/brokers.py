@@ -37,6 +37,10 @@ def _peer_address(text: str) -> str:
     return text
 
 
+def _admin_address(text: str) -> str:
+    return _peer_address(text) if text else text
+
+
 _DIRECTORY = Pattern(r"[^,\x00]{1,4096}", "the path of one directory")
 
 IDENTITY: tuple[ConfigDef, ...] = (
@@ -125,6 +129,17 @@ LISTENERS: tuple[ConfigDef, ...] = (
         Scope.BROKER,
         Parsed(_peer_address, "host:port"),
         "What other brokers are told to connect to. Not set: the same as `peer.listener`.",
+        kafka=False,
+    ),
+    ConfigDef(
+        "admin.listener",
+        ConfigType.STRING,
+        None,
+        Scope.BROKER,
+        Parsed(_admin_address, "host:port, or empty for none"),
+        "Where the broker answers HTTP: GET /metrics for Prometheus, /livez and /readyz. Whoever "
+        "reaches it may read all that, so it is off unless it is set, for example to "
+        "`127.0.0.1:9644`.",
         kafka=False,
     ),
 )

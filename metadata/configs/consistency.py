@@ -52,8 +52,10 @@ def _peer_address(values: Mapping[str, Any]) -> Iterator[str]:
 
 def _shared_ports(values: Mapping[str, Any]) -> Iterator[str]:
     peer = Endpoint("peer.listener", *parse_address(values["peer.listener"]))
+    admin = values["admin.listener"]
+    others = [Endpoint("admin.listener", *parse_address(admin))] if admin else []
     taken: dict[tuple[str, int], str] = {}
-    for endpoint in (*values["listeners"], peer):
+    for endpoint in (*values["listeners"], peer, *others):
         address = (endpoint.host, endpoint.port)
         if endpoint.port and address in taken:
             yield f"{taken[address]} and {endpoint.name} both bind {endpoint.address}"

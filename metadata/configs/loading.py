@@ -122,6 +122,12 @@ class BrokerSettings:
         return self.peer_listener if given is None else Endpoint("PEER", *parse_address(given))
 
     @property
+    def admin_listener(self) -> Endpoint | None:
+        """Where operators' HTTP requests are accepted; None: nowhere."""
+        given = self.optional_text("admin.listener")
+        return Endpoint("ADMIN", *parse_address(given)) if given else None
+
+    @property
     def voters(self) -> tuple[Voter, ...]:
         """The founding quorum; empty when it is not given."""
         given = self.values["controller.quorum.voters"]

@@ -80,7 +80,7 @@ class ControllerClient:
         if left_us <= 0:
             message = "no controller could be reached: has the quorum lost its majority?"
             attempt.on_answer(Answer(error=NOT_CONTROLLER, message=message))
-        elif node is None or not self._reachable():
+        elif node is None or not self.reachable():
             self._again(attempt)
         else:
             self._rpc.call(
@@ -91,8 +91,8 @@ class ControllerClient:
                 left_us,
             )
 
-    def _reachable(self) -> bool:
-        """What is sent to a node that is not connected is lost: nothing has been asked yet."""
+    def reachable(self) -> bool:
+        """Is a controller known and connected? What is sent to one that is not is lost."""
         state = self._app.state
         return state is not None and state.leader is not None and self._is_up(state.leader)
 

@@ -8,7 +8,7 @@ connection, CloseConnection.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from partitions.pending import Pending
@@ -36,6 +36,8 @@ class EncodedBody(NamedTuple):
 
     tail: Buffer
     """Everything after the correlation id (response header tags included)."""
+    errors: Sequence[int] = ()
+    """The error codes in it (`wire.error_finder`)."""
 
 
 class Failed(NamedTuple):

@@ -37,8 +37,10 @@ class MetadataCache:
             self.hits += 1
             return body
         self.misses += 1
-        encoded = wire.encode_response(wire.ApiKey.METADATA, version, 0, make())
-        body = EncodedBody(b"".join(encoded)[_HEAD_BYTES:])
+        answer = make()
+        encoded = wire.encode_response(wire.ApiKey.METADATA, version, 0, answer)
+        errors = wire.error_finder(wire.ApiKey.METADATA)(answer)
+        body = EncodedBody(b"".join(encoded)[_HEAD_BYTES:], errors)
         if len(body.tail) <= ENTRY_BYTES_MAX:
             if len(self._bodies) >= ENTRIES_MAX:
                 del self._bodies[next(iter(self._bodies))]

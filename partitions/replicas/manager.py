@@ -22,6 +22,7 @@ from partitions.replicas.offline import OfflineReplica, report
 from partitions.replicas.ondisk import disk_usage, segments_bytes
 from partitions.replicas.preferred import PreferredLeaders
 from partitions.replicas.replica import PartitionReplica
+from partitions.replicas.traffic import Traffic
 from partitions.storage import FileCache, LogConfig, PartitionLog
 from raftlog.core import members_of
 from raftlog.disk.wal import RecoveredGroup
@@ -81,6 +82,8 @@ class ReplicaManager:
         self._by_partition: dict[tuple[bytes, int], PartitionReplica] = {}
         self.offline: dict[int, OfflineReplica] = {}
         """Copies out of service, by group; they are in neither of the two above."""
+        self.former_traffic = Traffic()
+        """Of the copies that this broker held before."""
 
     def replica(self, topic_id: bytes, partition: int) -> PartitionReplica | None:
         """This broker's copy, None when it holds none."""
@@ -116,6 +119,15 @@ class ReplicaManager:
         """From now on watch the disk, and give leaderships back if that is wanted."""
         self._guard.start()
         self._preferred.start()
+
+    @property
+    def disk_nearly_full(self) -> bool:
+        """Are clients' writes refused for want of space?"""
+        return self._guard.low
+
+    def running(self) -> list[PartitionReplica]:
+        """The copies whose group runs."""
+        return list(self._by_partition.values())
 
     def _running_groups(self) -> list[Group]:
         return [replica.group_handle for replica in self._by_partition.values()]
@@ -277,6 +289,7 @@ class ReplicaManager:
         if group in self._engine.groups:
             self._engine.remove_group(group)
         replica.retire()
+        self.former_traffic.add(replica.traffic)
         replica.log.close()
         self._delete_later(replica.log.path)
 
@@ -335,6 +348,7 @@ class ReplicaManager:
     def _went_offline(self, replica: PartitionReplica, reason: str) -> None:
         group, path = replica.group, replica.log.path
         del self.replicas[group], self._by_partition[(replica.topic_id, replica.partition)]
+        self.former_traffic.add(replica.traffic)
         topic, topic_id, number = replica.topic, replica.topic_id, replica.partition
         size = replica.log.size_bytes
         self._set_offline(OfflineReplica(group, topic, topic_id, number, path, size, reason))

@@ -30,6 +30,7 @@ from partitions.replicas.interface import (
     TrimOutcome,
 )
 from partitions.replicas.offline import storage_error
+from partitions.replicas.traffic import Traffic
 from partitions.replicas.trim import decode_trim, encode_trim
 from partitions.storage import Duplicate, PartitionLog
 from raftlog.engine import Group, Outcome
@@ -68,6 +69,7 @@ class PartitionReplica:
         self.is_leader = False
         self.leader_epoch = -1
         self.high_watermark = log.log_start_offset
+        self.traffic = Traffic()
         self.group_handle: Group
         self._reactor = reactor
         self._insync = insync
@@ -142,6 +144,7 @@ class PartitionReplica:
         self._propose(EntryKind.DATA, header.last_offset_delta + 1, bytes(batch), done)
         if header.producer_id >= 0:
             self.log.producers.append(header, base)
+        self.traffic.came(header.last_offset_delta + 1, len(batch))
         return None if acks == -1 else outcome
 
     def _check_leader(self) -> None:
@@ -280,11 +283,13 @@ class PartitionReplica:
                 f"offset {offset} is outside {self.log.log_start_offset}..{self.high_watermark}",
             )
         try:
-            return self.log.read_batches(
+            records = self.log.read_batches(
                 offset, max_bytes, self.high_watermark, at_least_one=at_least_one
             )
         except CorruptLog as error:
             raise self._distrusted(error) from error
+        self.traffic.went(len(records))
+        return records
 
     def _distrusted(self, error: CorruptLog) -> KafkaError:
         """What was read is not what was written: stop, and have the client ask another."""

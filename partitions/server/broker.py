@@ -14,7 +14,7 @@ import structlog
 from metadata.configs import BrokerSettings
 from metadata.image import ImageDelta, MetadataImage
 from metadata.live import LiveSettings
-from metadata.quorum.application import METADATA_DIRECTORY, MetadataApplication, open_log
+from metadata.quorum.application import MetadataApplication, open_log
 from metadata.quorum.client import BrokerLife, ControllerClient, Registration
 from metadata.quorum.controller import Controller, ControllerSettings
 from metadata.quorum.description import QuorumDescriber
@@ -24,18 +24,16 @@ from metadata.quorum.observer import MetadataObserver
 from metadata.quorum.rpc import Rpc
 from metadata.quorum.spread import LeaderSpread
 from metadata.records import Listener
-from partitions.replicas.creation import PARTITIONS_DIRECTORY
-from partitions.replicas.directories import partition_directories
 from partitions.replicas.handover import Handover
 from partitions.replicas.manager import PREFERRED_DELAY_US, ReplicaManager
 from partitions.server.derived import live_static, replica_settings, timing, topic_defaults
+from partitions.server.directory import WAL_DIRECTORY, refuse_lost_log
 from partitions.server.every import Every
 from partitions.server.services import BrokerServices
 from raftlog.disk.properties import Properties
-from raftlog.disk.segment_log import SegmentLog
 from raftlog.disk.wal import Recovered, Wal
 from raftlog.engine import Engine, Group, Transport
-from raftlog.errors import CorruptLog, DiskFailed, Misconfigured
+from raftlog.errors import DiskFailed, Misconfigured
 from raftlog.ready import SoftState
 from raftlog.seams import FileSystem, Reactor
 from raftlog.storage import GroupLog
@@ -49,7 +47,7 @@ from raftlog.types import (
 
 log = structlog.get_logger()
 
-WAL_DIRECTORY = "wal"
+
 DRAIN_POLL_US = 20_000
 READY_POLL_US = 10_000
 INLINE_SYNC_BELOW_US = 500
@@ -67,6 +65,9 @@ class Addresses(NamedTuple):
 
 class Broker:
     """Built, then `start`ed; everything on the reactor's loop thread."""
+
+    draining = False
+    """It is about to stop: see `drain`."""
 
     def __init__(
         self,
@@ -91,7 +92,7 @@ class Broker:
             fs, WAL_DIRECTORY, part_bytes=part_bytes, random=reactor.random
         )
         if not recovered.last_round:
-            _refuse_lost_log(fs)
+            refuse_lost_log(fs)
         self._allocate_wal()
         self.engine = self._make_engine(transport)
         self.rpc = Rpc(reactor, self.me, self.engine.send_app_frame)
@@ -270,11 +271,25 @@ class Broker:
         Before that the image may lack topics that exist and leaders that changed while the
         broker was away: a client would be told that they are gone.
         """
-        mine = self.metadata.image.brokers.get(self.me.node)
-        if self._life.caught_up and mine is not None and not mine.fenced:
+        if self.registered:
             callback()
         else:
             self._at(READY_POLL_US, lambda: self.when_ready(callback))
+
+    @property
+    def registered(self) -> bool:
+        """The image here holds this process, unfenced."""
+        mine = self.metadata.image.brokers.get(self.me.node)
+        return self._life.caught_up and mine is not None and not mine.fenced
+
+    @property
+    def connected_controller(self) -> int | None:
+        """The controller's node, if one is known and connected."""
+        return self._client.controller() if self._client.reachable() else None
+
+    def is_controller(self) -> bool:
+        """Is this broker the controller?"""
+        return self._voter is not None and self._controller.active
 
     def _at(self, delay_us: int, callback: Callable[[], None]) -> None:
         self._reactor.call_at(self._reactor.now_us() + delay_us, callback)
@@ -338,6 +353,7 @@ class Broker:
         Once, because the other brokers may be draining too and hand it back. A transfer that
         came to nothing (they may also be gone) is not waited for.
         """
+        self.draining = True
         asked = [group for group in self.engine.groups.values() if self._hand_over(group)]
 
         def look() -> None:
@@ -366,21 +382,3 @@ class Broker:
         self._wal.close(clean=True)
         for group in self.engine.groups.values():
             group.log.close()
-
-
-def _refuse_lost_log(fs: FileSystem) -> None:
-    """Raise CorruptLog when a write-ahead log without a round stands beside what needs one.
-
-    Before the first round is durable no partition has a directory, and the metadata log has no
-    more than the founders' snapshot: that much a first start leaves behind that was cut short.
-    """
-    found = [f"{PARTITIONS_DIRECTORY}/{name}" for name in partition_directories(fs)[:1]]
-    if not found and SegmentLog.has_entries(fs, METADATA_DIRECTORY):
-        found = [f"{METADATA_DIRECTORY}/"]
-    if found:
-        raise CorruptLog(
-            f"{WAL_DIRECTORY}/: this write-ahead log holds no round, but {found[0]} needs one that "
-            "does: it was removed, and with it went votes and entries that were promised to "
-            "others, so this broker must not start as if it were new. Restore the files, or format "
-            "the data directory anew under a new id"
-        )

@@ -21,7 +21,7 @@ from __future__ import annotations
 import struct
 from collections import deque
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from typing import Any
 
 from partitions import wire
 from partitions.api import (
@@ -36,10 +36,12 @@ from partitions.api import (
     Services,
 )
 from partitions.errors import ErrorCode, KafkaError
+from partitions.ops.requests import RequestCounters
 from partitions.pending import Pending
 from partitions.security import ANONYMOUS, Principal
 from partitions.server.intake import RequestBudget
 from partitions.server.limits import SessionLimits, size_complaint, stranger
+from partitions.server.sessionlog import Log
 from partitions.server.slot import Slot
 from partitions.server.statistics import SessionStatistics
 from partitions.wire.frames import HEADER_BYTES_MIN
@@ -54,16 +56,6 @@ _SIZE = struct.Struct(">i").unpack_from
 _PREFIX = struct.Struct(">ii").pack
 
 
-class Log(Protocol):
-    """What is used of a structlog logger."""
-
-    def warning(self, event: str, **values: Any) -> Any:
-        """Something is wrong outside of this broker."""
-
-    def error(self, event: str, **values: Any) -> Any:
-        """Something is wrong in this broker."""
-
-
 class Session:
     """See the module's text. One per connection, all on the loop thread."""
 
@@ -71,6 +63,7 @@ class Session:
         "_apis",
         "_asked",
         "_consuming",
+        "_counters",
         "_granted",
         "_kept",
         "_limits",
@@ -104,8 +97,11 @@ class Session:
         log: Log,
         on_output: Callable[[], None],
         apis: Mapping[int, Api] = BY_KEY,
+        counters: RequestCounters | None = None,
     ) -> None:
-        """`peer`: `host:port`; `listener`: its name; `room`: shared by the broker's sessions."""
+        """`peer`: `host:port`; `listener`: its name; the broker's sessions share `room` and
+        `counters`."""
+        self._counters = counters or RequestCounters()
         self._services = services
         self._responses = services.response_budget
         self._limits = limits
@@ -271,9 +267,13 @@ class Session:
             self._services.reactor.now_us(),
         )
         self._requests += 1
+        counters = self._counters.of(api.key)
+        counters.requests += 1
+        counters.bytes_in += len(frame)
         answer = self._answer(api, context, body)
         if answer is not None:
-            self._accept(api, version, correlation_id, answer, SIZE_BYTES + len(frame))
+            slot = Slot(api, version, correlation_id, context.received_us)
+            self._accept(slot, answer, SIZE_BYTES + len(frame))
 
     def _answer(self, api: Api, context: RequestContext, body: Any) -> Any:
         """The handler's answer, or what stands for it when it failed."""
@@ -292,10 +292,9 @@ class Session:
             self._fail(str(error))
             return None
 
-    def _accept(self, api: Api, version: int, correlation_id: int, answer: Any, size: int) -> None:
+    def _accept(self, slot: Slot, answer: Any, size: int) -> None:
         """Send the answer to a request of `size` bytes, or keep its place in the order."""
         if isinstance(answer, Pending):
-            slot = Slot(api, version, correlation_id)
             self._slots.append(slot)
             slot.pending = answer
             if self._granted:
@@ -305,16 +304,13 @@ class Session:
                 self._room.hold(size)
             answer.then(lambda body: self._resolved(slot, body))
             return
-        buffers = self._encode(api, version, correlation_id, answer)
+        buffers = self._encode(slot, answer)
         if buffers is None:
             return
         if self._slots:
-            slot = Slot(api, version, correlation_id)
             slot.buffers = buffers
             self._slots.append(slot)
-            self._charge(buffers)
         else:
-            self._charge(buffers)
             self._output += buffers
 
     def _resolved(self, slot: Slot, body: Any) -> None:
@@ -327,11 +323,10 @@ class Session:
             self._fail(f"{slot.api.key.name} failed; see the error before this line")
             self._wake()
             return
-        slot.buffers = self._encode(slot.api, slot.version, slot.correlation_id, body)
+        slot.buffers = self._encode(slot, body)
         if slot.buffers is None:
             self._wake()
             return
-        self._charge(slot.buffers)
         slots, progress = self._slots, False
         while slots and slots[0].buffers is not None:
             self._output += slots.popleft().buffers or ()
@@ -339,25 +334,32 @@ class Session:
         if progress:
             self._wake()
 
-    def _encode(
-        self, api: Api, version: int, correlation_id: int, body: Any
-    ) -> list[Buffer] | None:
-        """None: the response cannot be encoded, which is a bug here; the connection ends."""
-        if type(body) is EncodedBody:
-            return [_PREFIX(SIZE_BYTES + len(body.tail), correlation_id), body.tail]
-        try:
-            return wire.encode_response(api.key, version, correlation_id, body)
-        except Exception as error:
-            self._log_failure(api, error)
-            self._fail(f"the response to {api.key.name} could not be encoded")
-            return None
+    def _encode(self, slot: Slot, body: Any) -> list[Buffer] | None:
+        """The response, counted and charged for.
 
-    def _charge(self, buffers: list[Buffer]) -> None:
+        None: it cannot be encoded, which is a bug here; the connection ends.
+        """
+        api = slot.api
+        counters = self._counters.of(api.key)
+        if type(body) is EncodedBody:
+            head = _PREFIX(SIZE_BYTES + len(body.tail), slot.correlation_id)
+            buffers: list[Buffer] = [head, body.tail]
+            counters.note_codes(body.errors)
+        else:
+            try:
+                buffers = wire.encode_response(api.key, slot.version, slot.correlation_id, body)
+            except Exception as error:
+                self._log_failure(api, error)
+                self._fail(f"the response to {api.key.name} could not be encoded")
+                return None
+            counters.note_codes(counters.find(body))
         size = 0
         for buffer in buffers:
             size += len(buffer)
         self.unsent_bytes += size
         self._responses.take(size)
+        counters.answered(size, self._services.reactor.now_us() - slot.received_us)
+        return buffers
 
     def _wake(self) -> None:
         if not self._consuming:
@@ -366,7 +368,8 @@ class Session:
     def _unsupported(self, key: int, version: int, correlation_id: int) -> None:
         if key == _API_VERSIONS and key in self._apis:
             # KIP-511: a version 0 body, whatever was asked, from which the client learns.
-            self._accept(self._apis[key], 0, correlation_id, VERSIONS.unsupported(), 0)
+            slot = Slot(self._apis[key], 0, correlation_id, self._services.reactor.now_us())
+            self._accept(slot, VERSIONS.unsupported(), 0)
             return
         name = wire.ApiKey(key).name if key in wire.ApiKey._value2member_map_ else "unknown API"
         guess = stranger(key)

@@ -13,12 +13,22 @@ from raftlog.types import Buffer
 class Slot:
     """`buffers` is None until the answer is there; until then the request is in the budget."""
 
-    __slots__ = ("api", "buffers", "correlation_id", "granted", "held", "pending", "version")
+    __slots__ = (
+        "api",
+        "buffers",
+        "correlation_id",
+        "granted",
+        "held",
+        "pending",
+        "received_us",
+        "version",
+    )
 
-    def __init__(self, api: Api, version: int, correlation_id: int) -> None:
+    def __init__(self, api: Api, version: int, correlation_id: int, received_us: int) -> None:
         self.api = api
         self.version = version
         self.correlation_id = correlation_id
+        self.received_us = received_us
         self.buffers: list[Buffer] | None = None
         self.pending: Pending[Any] | None = None
         self.granted = 0

@@ -24,6 +24,7 @@ from __future__ import annotations
 
 from partitions.wire.apikeys import ApiKey
 from partitions.wire.decoding import REQUEST_ELEMENTS_MAX
+from partitions.wire.errorcodes import error_finder
 from partitions.wire.errors import MalformedFrame, UnsupportedApi
 from partitions.wire.frames import (
     RequestHeader,
@@ -56,6 +57,7 @@ __all__ = [
     "encode_data",
     "encode_request",
     "encode_response",
+    "error_finder",
     "messages",
     "peek_header",
     "supports",

@@ -20,10 +20,11 @@ Start reading at `engine.Engine.flush`, then `heartbeats` (coalesced heartbeats)
 
 from __future__ import annotations
 
-from raftlog.engine.engine import Engine, EngineStatistics
+from raftlog.engine.engine import Engine
 from raftlog.engine.group import Application, Group, Outcome, SnapshotSink
 from raftlog.engine.machine import MachineReplica, StateMachine
 from raftlog.engine.opening import open_machines
+from raftlog.engine.statistics import EngineStatistics
 from raftlog.engine.transport import Transport
 
 __all__ = [

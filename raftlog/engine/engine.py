@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from raftlog.codec import decode
 from raftlog.core import Node, Timing
@@ -15,6 +14,7 @@ from raftlog.engine.links import Links
 from raftlog.engine.offline import OfflineGroups
 from raftlog.engine.parts import PartKeeper
 from raftlog.engine.schedule import Schedule
+from raftlog.engine.statistics import EngineStatistics
 from raftlog.engine.sync import Round, SyncRounds
 from raftlog.engine.transport import Transport
 from raftlog.errors import CorruptLog, DiskFailed
@@ -22,22 +22,6 @@ from raftlog.ready import Ready, SoftState
 from raftlog.seams import Reactor
 from raftlog.storage import GroupLog
 from raftlog.types import METADATA_GROUP, Buffer, HardState, ReplicaId, Role
-
-
-@dataclass(frozen=True, slots=True)
-class EngineStatistics:
-    """Counters since the start."""
-
-    groups: int
-    offline: int
-    """Groups out of service; see `Engine.take_offline`."""
-    leading: int
-    passes: int
-    rounds: int
-    frames_in: int
-    frames_out: int
-    unknown_group: int
-    scheduled: int
 
 
 class Engine:
@@ -386,8 +370,13 @@ class Engine:
             groups=len(self.groups),
             offline=len(self.links.offline),
             leading=leading,
+            sleeping=sum(1 for g in self.groups.values() if not g.due_us),
             passes=self._passes,
             rounds=self._sync.rounds,
+            rounds_in_place=self._sync.inline,
+            sync_us=self._sync.took_us.statistics(),
+            elections=self.links.elections,
+            leaderships=self.links.leaderships,
             frames_in=self._in,
             frames_out=self.links.sent,
             unknown_group=self._unknown,

@@ -53,6 +53,8 @@ class Links:
         self.offline_version = 0
         """Changes whenever an answer of `serves` or a configuration does, connections apart."""
         self.sent = 0
+        self.elections = self.leaderships = 0
+        """Begun by groups here, and won with a first entry committed."""
         reactor.call_at(reactor.now_us() + timing.heartbeat_us, self._beat)
 
     # --- connections
@@ -189,6 +191,8 @@ class Links:
 
     def leadership(self, group: Group, state: SoftState) -> None:
         """A group's role, term or leader changed: who covers it for whom has to be redone."""
+        self.elections += state.role is Role.CANDIDATE
+        self.leaderships += state.role is Role.LEADER and state.confirmed
         now = self._reactor.now_us()
         for peer in self._peers.values():
             known = peer.follows.terms.get(group.id, state.term)

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from raftlog.disk.wal import Wal
 from raftlog.engine.group import Group
+from raftlog.histogram import Histogram
 from raftlog.seams import Reactor
 
 INLINE_BYTES_MAX = 4096
@@ -53,6 +54,8 @@ class SyncRounds:
         self._syncing: list[Round] = []
         self.rounds = 0
         self.inline = 0
+        self.took_us = Histogram()
+        """Of the syncs that did not fail; one is under way at a time, so one thread writes."""
 
     def write(self, readies: list[tuple[Group, int]], callbacks: list[Callable[[], None]]) -> None:
         """Write what is staged. `begin` or `finish` must follow in the same pass."""
@@ -98,7 +101,9 @@ class SyncRounds:
         def timed() -> None:
             begin = now_us()
             job()
-            self._average_us = (7 * self._average_us + now_us() - begin) // 8
+            took_us = now_us() - begin
+            self._average_us = (7 * self._average_us + took_us) // 8
+            self.took_us.add(took_us)
 
         return timed
 

@@ -88,12 +88,13 @@ def test_a_signal_ends_everything_and_a_temporary_cluster_leaves_nothing(
 def test_people_are_told_the_address_and_what_to_try(tmp_path: Path) -> None:
     with dev(tmp_path, "--port", "0") as process:
         assert process.stdout is not None
-        lines = [process.stdout.readline() for _ in range(5)]
+        lines = [process.stdout.readline() for _ in range(6)]
         finish(process, signal.SIGINT)
     assert "Bootstrap address: 127.0.0.1:" in lines[0]
     assert " topic create " in lines[2]
     assert " produce " in lines[3]
-    assert "Ctrl-C" in lines[4], "both of two brokers are needed: none is to be killed"
+    assert "curl http://127.0.0.1:" in lines[4]
+    assert "Ctrl-C" in lines[5], "both of two brokers are needed: none is to be killed"
 
 
 def test_the_suggestions_are_for_the_brokers_that_are_up(tmp_path: Path) -> None:

@@ -40,12 +40,13 @@ def test_ports_follow_the_first_and_peers_are_a_hundred_higher(tmp_path: Path) -
     plan = plans.create(tmp_path, 3, 9092)
     assert [broker.kafka.port for broker in plan.brokers] == [9092, 9093, 9094]
     assert [broker.peer.port for broker in plan.brokers] == [9192, 9193, 9194]
+    assert [broker.admin.port for broker in plan.brokers] == [9292, 9293, 9294]
     assert len({broker.directory for broker in plan.brokers}) == 3
 
 
 def test_port_zero_picks_different_free_ports_outside_the_ephemeral_range(tmp_path: Path) -> None:
     addresses = plans.create(tmp_path, 5, 0).addresses()
-    assert len({address.port for address in addresses}) == 10
+    assert len({address.port for address in addresses}) == 15
     low = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
     assert all(address.port < low for address in addresses)
 
@@ -61,6 +62,19 @@ def test_a_plan_is_kept_and_found_again(tmp_path: Path) -> None:
     first = plans.obtain(tmp_path, 3, 0)
     assert plans.obtain(tmp_path, None, None) == first
     assert plans.obtain(tmp_path, 3, first.brokers[0].kafka.port) == first
+
+
+def test_a_plan_of_before_admin_ports_gets_some_and_keeps_them(tmp_path: Path) -> None:
+    first = plans.obtain(tmp_path, 3, 9092)
+    path = tmp_path / plans.PLAN_FILE
+    document = json.loads(path.read_text())
+    for broker in document["brokers"]:
+        del broker["admin"]
+    path.write_text(json.dumps(document))
+    second = plans.obtain(tmp_path, None, None)
+    assert plans.obtain(tmp_path, None, None) == second
+    assert len({address.port for address in second.addresses()}) == 9
+    assert [broker.peer for broker in second.brokers] == [broker.peer for broker in first.brokers]
 
 
 @pytest.mark.parametrize(("nodes", "port"), [(5, None), (None, 1234)])
@@ -220,10 +234,10 @@ def test_of_a_port_that_a_dev_cluster_has_the_dev_is_to_be_stopped(tmp_path: Pat
 
 @pytest.mark.parametrize("port", [65534, 65434])
 def test_a_port_that_is_too_high_is_refused_with_the_highest(tmp_path: Path, port: int) -> None:
-    with pytest.raises(CommandFailed, match=r"At most --port 65433$") as caught:
+    with pytest.raises(CommandFailed, match=r"At most --port 65333$") as caught:
         plans.create(tmp_path, 3, port)
     assert caught.value.exit_code == ExitCode.USAGE
-    assert plans.create(tmp_path, 3, 65433).brokers[2].peer.port == 65535
+    assert plans.create(tmp_path, 3, 65333).brokers[2].admin.port == 65535
 
 
 def test_dev_refuses_to_start_beside_something_else(quorate: Runner, tmp_path: Path) -> None:

@@ -34,6 +34,7 @@ class Broker:
     pid: int | None
     kafka: Address
     peer: Address
+    admin: Address
     config: Path
     log: Path
 
@@ -273,6 +274,7 @@ def _broker(about: dict[str, Any]) -> Broker:
         about["pid"],
         _address(about["kafka"]),
         _address(about["peer"]),
+        _address(about["admin"]),
         Path(about["config"]),
         Path(about["log"]),
     )

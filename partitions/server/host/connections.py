@@ -73,6 +73,15 @@ class Connections:
         """Connections open now."""
         return self._present
 
+    @property
+    def accepted(self) -> int:
+        """Connections so far."""
+        return self._opened
+
+    def in_flight(self) -> int:
+        """Requests whose response is not known yet; takes about a microsecond per connection."""
+        return sum(connection.statistics().in_flight for connection in self._seen)
+
     def refusal(self, address: str) -> str | None:
         """The setting whose bound one more connection from `address` would pass."""
         if self._present >= self._limits.total:

@@ -11,6 +11,7 @@ import trio
 from trio.lowlevel import wait_readable
 
 from partitions.api.services import Services
+from partitions.ops.requests import RequestCounters
 from partitions.server.host.connections import Connections
 from partitions.server.host.stalls import Progress, Stalls
 from partitions.server.intake import RequestBudget
@@ -156,7 +157,9 @@ class Listener:
         pump: Pump,
         connections: Connections,
         stalls: Stalls,
+        counters: RequestCounters | None = None,
     ) -> None:
+        self._counters = counters
         self._name = name
         self._sock = sock
         self._services = services
@@ -200,6 +203,7 @@ class Listener:
                 room=self._room,
                 log=log,
                 on_output=on_output,
+                counters=self._counters,
             )
 
         try:

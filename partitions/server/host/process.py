@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import sys
+from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
@@ -17,12 +18,18 @@ from metadata.configs import BrokerSettings, Endpoint
 from metadata.image import MetadataImage
 from metadata.live import LiveSettings
 from metadata.records import Listener as ListenerRecord
+from partitions.ops.answering import answer
+from partitions.ops.requests import RequestCounters
+from partitions.ops.sources import Front
+from partitions.server.announcements import Announcements
 from partitions.server.broker import Addresses, Broker
+from partitions.server.host.admin import AdminPort
 from partitions.server.host.connections import ConnectionLimits, Connections
 from partitions.server.host.listener import BACKLOG, Listener, Pump
 from partitions.server.host.stalls import Stalls
 from partitions.server.intake import RequestBudget
 from partitions.server.limits import SessionLimits
+from partitions.server.operations import sources_of
 from raftlog.disk.acquaintances import Acquaintances
 from raftlog.disk.fs import OsFileSystem
 from raftlog.disk.properties import DirectoryLock, Properties, read_properties
@@ -59,7 +66,7 @@ def run_broker(settings: BrokerSettings) -> None:
             f"{root} was formatted for node.id {properties.node_id}, "
             f"the settings say {settings.integer('node.id')}"
         )
-    with DirectoryLock(root):
+    with DirectoryLock(root), structlog.contextvars.bound_contextvars(node=properties.node_id):
         trio.run(_Process(settings, fs).run)
 
 
@@ -73,6 +80,8 @@ class _Process:
         settings = self._settings
         sockets = {endpoint.name: _bind(endpoint, "listeners") for endpoint in settings.listeners}
         peer_socket = _bind(settings.peer_listener, "peer.listener")
+        endpoint = settings.admin_listener
+        admin_socket = None if endpoint is None else _bind(endpoint, "admin.listener")
         reactor = TrioReactor()
         properties = self._properties
         mesh = self._make_mesh(reactor, peer_socket)
@@ -86,6 +95,7 @@ class _Process:
             self._die,
         )
         mesh.events = broker
+        Announcements(reactor, broker.me.node, broker.metadata, broker.spread)
         mesh.set_peers({v.node_id: PeerAddress(v.host, v.port) for v in properties.voters})
         broker.on_peers_changed = lambda image: mesh.set_peers(_peer_addresses(image))
         limits = SessionLimits(request_bytes_max=settings.integer("socket.request.max.bytes"))
@@ -93,23 +103,19 @@ class _Process:
         connections = Connections(reactor, _connection_limits(broker.live))
         broker.on_reconfigured = lambda: connections.set_limits(_connection_limits(broker.live))
         stalls = Stalls(reactor, room, broker.services.response_budget)
-        pump = Pump(reactor)
+        counters = RequestCounters()
+        shared = (limits, room, Pump(reactor), connections, stalls, counters)
+        sources = sources_of(broker, counters, lambda: _front(broker, room, connections))
         _tune_interpreter()
         async with trio.open_nursery() as nursery:
             await nursery.start(reactor.run)
             nursery.start_soon(mesh.run)
+            if admin_socket is not None:
+                nursery.start_soon(AdminPort(admin_socket, partial(answer, sources)).run)
             broker.start()
-            async with trio.open_nursery() as listening:
-                listeners = [
-                    Listener(name, sock, broker.services, limits, room, pump, connections, stalls)
-                    for name, sock in sockets.items()
-                ]
-                listening.start_soon(_listen_when_ready, broker, mesh, listeners)
-                self._say_started(_ports(sockets, peer_socket))
-                await _wait_for_signal()
-                log.info("draining", node=properties.node_id)
-                await _drain(broker)
-                listening.cancel_scope.cancel()
+            listeners = [Listener(n, s, broker.services, *shared) for n, s in sockets.items()]
+            self._say_started(_ports(sockets, peer_socket, admin_socket))
+            await _serve_until_signal(broker, mesh, listeners)
             nursery.cancel_scope.cancel()
         broker.close()
         log.info("broker stopped", node=properties.node_id)
@@ -191,6 +197,16 @@ def _connection_limits(settings: LiveSettings) -> ConnectionLimits:
     )
 
 
+async def _serve_until_signal(broker: Broker, mesh: Mesh, listeners: list[Listener]) -> None:
+    """Serve clients, until the broker is to stop and its leaderships are handed over."""
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(_listen_when_ready, broker, mesh, listeners)
+        await _wait_for_signal()
+        log.info("draining", node=broker.me.node)
+        await _drain(broker)
+        nursery.cancel_scope.cancel()
+
+
 async def _listen_when_ready(broker: Broker, mesh: Mesh, listeners: list[Listener]) -> None:
     """Accept clients once the broker knows the cluster; say again and again why that takes long.
 
@@ -263,5 +279,22 @@ def _port(sock: socket.socket) -> int:
     return int(sock.getsockname()[1])
 
 
-def _ports(sockets: dict[str, socket.socket], peer: socket.socket) -> dict[str, int]:
-    return {**{name.lower(): _port(sock) for name, sock in sockets.items()}, "peer": _port(peer)}
+def _ports(
+    sockets: dict[str, socket.socket], peer: socket.socket, admin: socket.socket | None
+) -> dict[str, int]:
+    ports = {name.lower(): _port(sock) for name, sock in sockets.items()}
+    ports["peer"] = _port(peer)
+    return ports if admin is None else {**ports, "admin": _port(admin)}
+
+
+def _front(broker: Broker, room: RequestBudget, connections: Connections) -> Front:
+    requests, responses = room.statistics(), broker.services.response_budget
+    return Front(
+        connections.present,
+        connections.accepted,
+        connections.in_flight(),
+        requests.granted_bytes + requests.unanswered_bytes,
+        requests.waiting,
+        responses.used,
+        responses.limit,
+    )
