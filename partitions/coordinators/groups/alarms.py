@@ -1,0 +1,74 @@
+"""The deadlines of a coordinator's groups: one lazy heap, one timer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from heapq import heappop, heappush
+
+from partitions.coordinators.groups.group import ClassicGroup
+from raftlog.seams import Reactor, Timer
+
+
+class Alarms:
+    """Calls `tick(group)` when a group's deadline has passed.
+
+    A heartbeat moves a deadline later without touching the heap: the entry is looked at when it
+    comes up, and put back.
+    """
+
+    def __init__(self, reactor: Reactor, tick: Callable[[ClassicGroup], None]) -> None:
+        self._reactor = reactor
+        self._tick = tick
+        self._heap: list[tuple[int, int, ClassicGroup]] = []
+        self._due: dict[ClassicGroup, int] = {}
+        """When each group's entry in the heap comes up; other entries are stale."""
+        self._sequence = 0
+        self._timer: Timer | None = None
+        self._timer_us = 0
+
+    def update(self, group: ClassicGroup) -> None:
+        """Take note of the group's deadline after something happened to it."""
+        deadline, due = group.deadline, self._due.get(group)
+        if deadline is None or (due is not None and due <= deadline):
+            return
+        self._due[group] = deadline
+        self._sequence += 1
+        heappush(self._heap, (deadline, self._sequence, group))
+        self._arm()
+
+    def forget(self, group: ClassicGroup) -> None:
+        """The group is gone."""
+        self._due.pop(group, None)
+
+    def close(self) -> None:
+        """Nothing is due any more."""
+        self._heap.clear()
+        self._due.clear()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _arm(self) -> None:
+        due = self._heap[0][0]
+        if self._timer is not None:
+            if self._timer_us <= due:
+                return
+            self._timer.cancel()
+        self._timer_us = due
+        self._timer = self._reactor.call_at(due, self._fire)
+
+    def _fire(self) -> None:
+        self._timer = None
+        now = self._reactor.now_us()
+        heap = self._heap
+        while heap and heap[0][0] <= now:
+            due, _, group = heappop(heap)
+            if self._due.get(group) != due:
+                continue
+            del self._due[group]
+            deadline = group.deadline
+            if deadline is not None and deadline <= now:
+                self._tick(group)
+            self.update(group)
+        if heap:
+            self._arm()
