@@ -149,6 +149,7 @@ def settings(broker: BrokerPlan, nodes: int, *, fsync: bool) -> dict[str, str | 
         "peer.listener": str(broker.peer),
         "log.dirs": str(broker.data),
         "default.replication.factor": min(nodes, REPLICATION_FACTOR_MAX),
+        "offsets.topic.replication.factor": min(nodes, REPLICATION_FACTOR_MAX),
     }
     return wanted if fsync else {**wanted, "unsafe.no.fsync": True}
 

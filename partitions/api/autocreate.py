@@ -8,6 +8,7 @@ from typing import Any
 from partitions.api.context import Answer, CancellablePending, RequestContext
 from partitions.api.services import CREATE_TOPICS, ControllerReply, Services
 from partitions.errors import ErrorCode
+from partitions.internal import INTERNAL_TOPICS
 from partitions.security import CLUSTER, Operation, topic_resource
 
 AUTO_CREATE_MAX = 100
@@ -74,7 +75,8 @@ def creatable(
         return []
     image = services.image()
     names = [w.name for w in wanted if w.name is not None and image.topic(w.name) is None]
-    allowed = [name for name in dict.fromkeys(names) if _may_create(services, context, name)]
+    names = [name for name in dict.fromkeys(names) if name not in INTERNAL_TOPICS]
+    allowed = [name for name in names if _may_create(services, context, name)]
     return allowed[:AUTO_CREATE_MAX]
 
 

@@ -76,8 +76,8 @@ def _found(services: Services, context: RequestContext, group_id: str) -> Any:
         )
     image = services.image()
     leader = current_leader(services, image.topic(CONSUMER_OFFSETS), partition)
-    node, address = (None, None) if leader is None else reachable(
-        image, leader.node, context.listener
+    node, address = (
+        (None, None) if leader is None else reachable(image, leader.node, context.listener)
     )
     if node is None or address is None:
         raise KafkaError(

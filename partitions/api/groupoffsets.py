@@ -16,7 +16,8 @@ from partitions import wire
 from partitions.api.context import Answer, Body, RequestContext
 from partitions.api.gather import Gather
 from partitions.api.services import Services
-from partitions.coordinators.groups.coordinator import Coordinator, Member
+from partitions.coordinators.groups.clients import Member
+from partitions.coordinators.groups.coordinator import Coordinator
 from partitions.coordinators.groups.offsets import Place
 from partitions.coordinators.groups.schemas import CommittedOffset
 from partitions.errors import ErrorCode, KafkaError

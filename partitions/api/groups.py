@@ -20,7 +20,8 @@ from partitions.coordinators.groups import (
     SyncAnswer,
     SyncAsk,
 )
-from partitions.coordinators.groups.coordinator import Coordinator, GroupAnswer
+from partitions.coordinators.groups.clients import GroupAnswer
+from partitions.coordinators.groups.coordinator import Coordinator
 from partitions.errors import ErrorCode, KafkaError
 from partitions.security import Operation
 

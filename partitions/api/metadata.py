@@ -20,6 +20,7 @@ from partitions.api.context import Answer, Body, RequestContext
 from partitions.api.leadership import endpoint
 from partitions.api.services import Services
 from partitions.errors import ErrorCode, KafkaError
+from partitions.internal import INTERNAL_TOPICS
 from partitions.security import Operation, topic_resource
 
 NO_NODE = -1
@@ -117,7 +118,7 @@ class _View:
             error_code=0,
             name=topic.name,
             topic_id=topic.topic_id,
-            is_internal=topic.name.startswith("__"),
+            is_internal=topic.name in INTERNAL_TOPICS,
             partitions=partitions,
         )
 

@@ -11,6 +11,7 @@ from partitions.api.gather import Gather
 from partitions.api.leadership import leading_replica
 from partitions.api.services import Services
 from partitions.errors import ErrorCode, KafkaError
+from partitions.internal import check_not_internal
 from partitions.replicas.interface import (
     NO_OFFSET,
     NO_TIMESTAMP,
@@ -210,6 +211,7 @@ def delete_records(services: Services, context: RequestContext, request: Any) ->
             try:
                 if denied is not None:
                     raise denied
+                check_not_internal(wanted.name)
                 replica = leading_replica(services, topic, part.partition_index)
                 offset = _trim_offset(replica, part.offset)
                 replica.delete_records(offset, _Trim(gather, answer).done)

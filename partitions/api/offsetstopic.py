@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
 
 import structlog
 
-from metadata.image import MetadataImage
-from partitions.api.services import CREATE_TOPICS, ApiSettings, ControllerReply, ItemOutcome
+from partitions.api.services import CREATE_TOPICS, ControllerReply, ItemOutcome, Services
 from partitions.errors import ErrorCode
 from partitions.internal import CONSUMER_OFFSETS
-from raftlog.seams import Reactor
 
 log = structlog.get_logger()
 
@@ -23,22 +20,6 @@ SAY_AGAIN_US = 60_000_000
 """Between two log lines with the same complaint."""
 
 
-class Maker(Protocol):
-    """What is needed of `Services`."""
-
-    @property
-    def settings(self) -> ApiSettings: ...
-
-    @property
-    def reactor(self) -> Reactor: ...
-
-    def image(self) -> MetadataImage: ...
-
-    def call_controller(
-        self, operation: str, arguments: dict[str, object], on_done: Callable[[ControllerReply], None]
-    ) -> None: ...
-
-
 class OffsetsTopic:
     """One per broker. Of many that need the topic at one time, one asks for it."""
 
@@ -46,7 +27,7 @@ class OffsetsTopic:
         self._waiting: list[Callable[[], None]] = []
         self._said: tuple[str, int] = ("", 0)
 
-    def ensure(self, services: Maker, done: Callable[[], None]) -> None:
+    def ensure(self, services: Services, done: Callable[[], None]) -> None:
         """Call `done` when the topic is there, or could not be made: at once or later."""
         exists = services.image().topic(CONSUMER_OFFSETS) is not None
         if exists or len(self._waiting) >= WAITING_MAX:
@@ -56,7 +37,7 @@ class OffsetsTopic:
         if len(self._waiting) == 1:
             self._ask(services)
 
-    def _ask(self, services: Maker) -> None:
+    def _ask(self, services: Services) -> None:
         settings = services.settings
         item = {
             "name": CONSUMER_OFFSETS,
@@ -74,7 +55,7 @@ class OffsetsTopic:
 
         services.call_controller(CREATE_TOPICS, {"items": [item], "validate_only": False}, replied)
 
-    def _complain(self, services: Maker, reply: ControllerReply) -> None:
+    def _complain(self, services: Services, reply: ControllerReply) -> None:
         failed: ControllerReply | ItemOutcome = reply
         if reply.error is ErrorCode.NONE:
             (failed,) = reply.items

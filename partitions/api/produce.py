@@ -16,6 +16,7 @@ from partitions.api.gather import Gather
 from partitions.api.leadership import current_leader, leading_replica, reachable
 from partitions.api.services import Services
 from partitions.errors import ErrorCode, KafkaError
+from partitions.internal import check_not_internal
 from partitions.records import HEADER_BYTES, BatchHeader, parse_header, validate_batch
 from partitions.records.header import MAGIC
 from partitions.replicas.interface import NO_OFFSET, AppendOutcome, Replica
@@ -90,6 +91,7 @@ class _Produce(Gather):
             try:
                 if not allowed:
                     raise _denied(wanted.name)
+                check_not_internal(wanted.name)
                 replica = leading_replica(self._services, topic, part.index)
                 assert topic is not None
                 self._append(topic, replica, part.records, acks, answer)

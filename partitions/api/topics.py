@@ -22,6 +22,7 @@ from partitions.api.services import (
     Services,
 )
 from partitions.errors import ErrorCode, KafkaError
+from partitions.internal import check_not_internal
 from partitions.security import CLUSTER, Operation, topic_resource
 
 NO_ID = bytes(16)
@@ -61,6 +62,7 @@ def _check_create(services: Services, context: RequestContext, topic: Any, times
         raise KafkaError(
             ErrorCode.INVALID_REQUEST, f"topics: {topic.name} is asked for {times} times"
         )
+    check_not_internal(topic.name)
     authorize = services.authorizer.authorize
     if not authorize(context, Operation.CREATE, CLUSTER) and not authorize(
         context, Operation.CREATE, topic_resource(topic.name)
@@ -156,6 +158,8 @@ def _found(services: Services, context: RequestContext, name: str | None, topic_
         if name is None:
             raise KafkaError(ErrorCode.UNKNOWN_TOPIC_ID, "no topic has this id")
         raise _denied("deleting", name)
+    if known is not None:
+        check_not_internal(known)
     if topic is None:
         by_id = name is None
         code = ErrorCode.UNKNOWN_TOPIC_ID if by_id else ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
@@ -193,6 +197,7 @@ def _check_growth(services: Services, context: RequestContext, name: str, times:
         raise KafkaError(ErrorCode.INVALID_REQUEST, f"topics: {name} is asked for {times} times")
     if not services.authorizer.authorize(context, Operation.ALTER, topic_resource(name)):
         raise _denied("altering", name)
+    check_not_internal(name)
     if services.image().topic(name) is None:
         raise KafkaError(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, f"there is no topic {name}")
 

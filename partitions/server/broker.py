@@ -122,6 +122,7 @@ class Broker:
             self.spread,
             self.manager,
         )
+        self.manager.on_leadership = self.services.groups.leadership
         self.metadata.watch(self._image_changed)
         self.metadata.watch_leadership(self._metadata_leadership)
         self._recover(recovered)
@@ -247,6 +248,7 @@ class Broker:
         self._life.start()
         self._at(PREFERRED_DELAY_US, self.manager.campaign_preferred)
         self._retention()
+        self.services.groups.start()
         self.manager.start_timers()
 
     def when_ready(self, callback: Callable[[], None]) -> None:
@@ -273,6 +275,7 @@ class Broker:
     def _image_changed(self, image: MetadataImage, delta: ImageDelta) -> None:
         self.manager.image_changed(image, delta)
         self.spread.image_changed(delta)
+        self.services.groups.image_changed(delta)
         if delta.brokers:
             self.on_peers_changed(image)
 

@@ -30,6 +30,9 @@ SETTINGS = {
     "broker.heartbeat.interval.ms": "200",
     "broker.session.timeout.ms": "1500",
     "wal.part.bytes": str(1024 * 1024),
+    "offsets.topic.num.partitions": "3",
+    "group.initial.rebalance.delay.ms": "200",
+    "group.min.session.timeout.ms": "1000",
 }
 """Short sessions, so that little virtual time passes before a dead broker is fenced."""
 DRAIN_LIMIT_US = 5_000_000

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from metadata.image import ImageDelta, MetadataImage
-from partitions.coordinators.groups.coordinator import Coordinator, CoordinatorSettings, State
+from partitions.coordinators.groups.clients import CoordinatorSettings
+from partitions.coordinators.groups.coordinator import Coordinator, State
 from partitions.errors import ErrorCode, KafkaError
 from partitions.internal import CONSUMER_OFFSETS
 from partitions.replicas.interface import Replica

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from enum import Enum
-from typing import NamedTuple, Protocol
 
 import structlog
 
@@ -17,14 +16,15 @@ from partitions.coordinators.groups.alarms import Alarms
 from partitions.coordinators.groups.answers import (
     GroupDescription,
     GroupState,
-    JoinAnswer,
     Persist,
-    SyncAnswer,
 )
+from partitions.coordinators.groups.appending import Appender
 from partitions.coordinators.groups.asks import HeartbeatAsk, JoinAsk, LeaveAsk, SyncAsk
+from partitions.coordinators.groups.clients import Asker, CoordinatorSettings, Done, Member
+from partitions.coordinators.groups.expiry import expired
 from partitions.coordinators.groups.group import ClassicGroup
 from partitions.coordinators.groups.loading import Loader
-from partitions.coordinators.groups.offsets import Books, Place, expired
+from partitions.coordinators.groups.offsets import Books, Place
 from partitions.coordinators.groups.rewriting import Rewriter
 from partitions.coordinators.groups.schemas import (
     BadRecord,
@@ -36,9 +36,7 @@ from partitions.coordinators.groups.schemas import (
     decode_group,
     encode_group,
 )
-from partitions.coordinators.groups.settings import GroupSettings
 from partitions.coordinators.groups.subscriptions import topics_in_use
-from partitions.coordinators.groups.writing import Writer
 from partitions.errors import ErrorCode
 from partitions.replicas.interface import Replica
 from raftlog.seams import Reactor
@@ -49,32 +47,6 @@ GROUPS_MAX = 20_000
 """Groups of one partition, about; further ones are refused."""
 LIVE_BYTES_MAX = 64 * 1024 * 1024
 """Committed records of one partition; offsets that are new to a group are refused above it."""
-
-Done = Callable[[ErrorCode], None]
-GroupAnswer = JoinAnswer | SyncAnswer
-
-
-class CoordinatorSettings(NamedTuple):
-    """What coordinators need of the broker's settings."""
-
-    groups: GroupSettings = GroupSettings()
-    retention_ms: int = 7 * 24 * 3600 * 1000
-    """offsets.retention.minutes."""
-
-
-class Asker(Protocol):
-    """Who waits for a join or a sync."""
-
-    def answered(self, answer: GroupAnswer) -> None:
-        """Once."""
-
-
-class Member(NamedTuple):
-    """Who commits offsets: a member of the group, or (generation -1, no id) anybody."""
-
-    member_id: str = ""
-    group_instance_id: str | None = None
-    generation: int = -1
 
 
 class State(Enum):
@@ -101,8 +73,8 @@ class Coordinator:
         self._settings = settings
         self._groups: dict[str, ClassicGroup] = {}
         self._books = Books()
-        self._writer = Writer(replica, reactor, self._books.apply, self.close)
-        self.rewriter = Rewriter(replica, reactor, self._books, self._writer)
+        self._appender = Appender(replica, reactor, self._books.apply, self.close)
+        self.rewriter = Rewriter(replica, reactor, self._books, self._appender)
         self._alarms = Alarms(reactor, self._tick)
         self._confirming: list[Done] = []
         self._full = False
@@ -125,7 +97,7 @@ class Coordinator:
         self.state = State.ACTIVE
         for group in list(self._groups.values()):
             self._after(group)
-        self._writer.written_bytes = self._loader.read_bytes
+        self._appender.written_bytes = self._loader.read_bytes
         self.rewriter.look()
 
     def _not_loaded(self, reason: str) -> None:
@@ -144,7 +116,7 @@ class Coordinator:
         for group in groups.values():
             group.drop(ErrorCode.NOT_COORDINATOR)
             self._answer(group)
-        self._writer.close()
+        self._appender.close()
 
     # --- groups
 
@@ -225,7 +197,7 @@ class Coordinator:
         if value is not None and len(value) > self._replica.max_message_bytes:
             self._reactor.call_soon(lambda: done(ErrorCode.MESSAGE_TOO_LARGE))
         else:
-            self._writer.submit([change], done)
+            self._appender.submit([change], done)
 
     # --- what members ask
 
@@ -305,7 +277,7 @@ class Coordinator:
             done(error)
             self.rewriter.look()
 
-        self._writer.submit(changes, settled)
+        self._appender.submit(changes, settled)
 
     def confirm(self, done: Done) -> None:
         """Call `done` once it is sure that no other leader has acknowledged anything before now
@@ -361,7 +333,7 @@ class Coordinator:
         self._after(group)
         if error is ErrorCode.NONE:
             keys = dict.fromkeys(OffsetKey(group_id, *place) for place in self.offsets(group_id))
-            on_their_way = self._writer.waiting_keys() | self._writer.appended_keys()
+            on_their_way = self._appender.waiting_keys() | self._appender.appended_keys()
             late = [k for k in on_their_way if type(k) is OffsetKey and k.group == group_id]
             keys.update(dict.fromkeys(sorted(late)))
             self._submit([Change(key, None) for key in keys], done)
@@ -378,7 +350,7 @@ class Coordinator:
             if place[0] in topics
         ]
         if gone:
-            self._writer.submit(gone, lambda error: self.rewriter.look())
+            self._appender.submit(gone, lambda error: self.rewriter.look())
 
     def expire(self) -> None:
         """Take away what nobody has used for long (KIP-211)."""
@@ -390,23 +362,13 @@ class Coordinator:
                 self._expire(group_id, group)
 
     def _expire(self, group_id: str, group: ClassicGroup) -> None:
-        description = group.describe()
-        in_use = topics_in_use(description)
-        offsets = self.offsets(group_id)
-        if in_use is not None:
-            since_ms = None
-            book = self._books.groups.get(group_id)
-            if description.state is GroupState.EMPTY and book is not None and book.members:
-                since_ms = decode_group(book.members).since_ms
-            places = expired(
-                offsets,
-                self._reactor.wall_ms(),
-                self._settings().retention_ms,
-                idle_since_ms=since_ms,
-                in_use=in_use,
-            )
-            if places:
-                self.delete_offsets(group_id, places, lambda error: None)
-        if group.idle and not offsets and group.snapshot() is not None:
+        book = self._books.groups.get(group_id)
+        if book is None:
+            return
+        now_ms, retention_ms = self._reactor.wall_ms(), self._settings().retention_ms
+        places = expired(book, group.describe(), now_ms, retention_ms)
+        if places:
+            self.delete_offsets(group_id, places, lambda error: None)
+        elif group.idle and not book.offsets and group.snapshot() is not None:
             group.delete()
         self._after(group)

@@ -55,14 +55,16 @@ class Books:
             if value is None:
                 return
             book = self.groups[key.group] = GroupBook()
-        if type(key) is OffsetKey:
+        if isinstance(key, OffsetKey):
             self._offset(book, key, value)
         else:
             self._members(book, key, value)
         if book.empty:
             del self.groups[key.group]
 
-    def _offset(self, book: GroupBook, key: OffsetKey, value: CommittedOffset | bytes | None) -> None:
+    def _offset(
+        self, book: GroupBook, key: OffsetKey, value: CommittedOffset | bytes | None
+    ) -> None:
         place = (key.topic, key.partition)
         before = book.offsets.get(place)
         if before is not None:
@@ -74,8 +76,10 @@ class Books:
             book.offsets[place] = value
             self.live_bytes += size_of(Change(key, value))
 
-    def _members(self, book: GroupBook, key: GroupKey, value: CommittedOffset | bytes | None) -> None:
-        assert type(value) is not CommittedOffset
+    def _members(
+        self, book: GroupBook, key: GroupKey, value: CommittedOffset | bytes | None
+    ) -> None:
+        assert not isinstance(value, CommittedOffset)
         for sign, data in ((-1, book.members), (1, value)):
             if data is not None:
                 self.live_bytes += sign * size_of(Change(key, data))
@@ -108,32 +112,3 @@ def size_of(change: Change) -> int:
     if type(value) is CommittedOffset:
         return size + len(value.metadata.encode())
     return size + len(value or b"")
-
-
-def expired(
-    offsets: dict[Place, CommittedOffset],
-    now_ms: int,
-    retention_ms: int,
-    *,
-    idle_since_ms: int | None,
-    in_use: frozenset[str],
-) -> list[Place]:
-    """The offsets that may go (KIP-211).
-
-    A group whose members have left keeps all of them for `retention_ms` after that
-    (`idle_since_ms`). Without members ever, or while it has some, each offset counts from its
-    own commit (None), and topics that members read (`in_use`) do not expire. Offsets of clients
-    that chose a time themselves go at that time.
-    """
-    gone = []
-    for place, committed in offsets.items():
-        if place[0] in in_use:
-            continue
-        if committed.expire_ms >= 0:
-            due = committed.expire_ms
-        else:
-            since = committed.commit_ms
-            due = max(since, -1 if idle_since_ms is None else idle_since_ms) + retention_ms
-        if now_ms >= due:
-            gone.append(place)
-    return gone

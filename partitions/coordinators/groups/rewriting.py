@@ -19,9 +19,9 @@ from collections.abc import Callable
 
 import structlog
 
+from partitions.coordinators.groups.appending import Appender
 from partitions.coordinators.groups.offsets import Books, size_of
 from partitions.coordinators.groups.schemas import Change, Key
-from partitions.coordinators.groups.writing import Writer
 from partitions.errors import ErrorCode, KafkaError
 from partitions.replicas.interface import Replica, TrimOutcome
 from raftlog.seams import Reactor
@@ -42,11 +42,13 @@ RETRY_US = 5_000_000
 class Rewriter:
     """Watches one partition's log for one leader epoch."""
 
-    def __init__(self, replica: Replica, reactor: Reactor, books: Books, writer: Writer) -> None:
+    def __init__(
+        self, replica: Replica, reactor: Reactor, books: Books, appender: Appender
+    ) -> None:
         self._replica = replica
         self._reactor = reactor
         self._books = books
-        self._writer = writer
+        self._appender = appender
         self._keys: list[Key] | None = None
         """Those still to be written again, from the end; None: nothing is under way."""
         self._start = 0
@@ -63,7 +65,7 @@ class Rewriter:
 
     def look(self) -> None:
         """After a commit: is it time?"""
-        written = self._writer.written_bytes
+        written = self._appender.written_bytes
         if self._keys is not None or written <= self.bytes_min:
             return
         if written <= LIVE_TIMES * self._books.live_bytes:
@@ -71,14 +73,14 @@ class Rewriter:
         if self._reactor.now_us() >= self._retry_us:
             self._keys = []
             self._start = self._replica.end_offset
-            self._writer.written_bytes = 0
+            self._appender.written_bytes = 0
             self._wait()
 
     def _wait(self) -> None:
         """Until everything before the place is committed, and applied."""
         if self._closed:
             return
-        if self._writer.settled_offset < self._start:
+        if self._appender.settled_offset < self._start:
             self._later(self._wait)
             return
         self._keys = list(self._books.keys())
@@ -93,7 +95,7 @@ class Rewriter:
             return
         changes = self._some()
         if changes:
-            self._writer.submit(changes, self._written)
+            self._appender.submit(changes, self._written)
         elif self._keys:
             self._later(self._step)
         else:
@@ -102,7 +104,7 @@ class Rewriter:
     def _some(self) -> list[Change]:
         keys, changes, size = self._keys, list[Change](), 0
         assert keys is not None
-        waiting, appended = self._writer.waiting_keys(), self._writer.appended_keys()
+        waiting, appended = self._appender.waiting_keys(), self._appender.appended_keys()
         again = []
         while keys and size < PASS_BYTES:
             key = keys.pop()
@@ -138,7 +140,7 @@ class Rewriter:
         """The log stays as it is, a little longer; nothing is lost by that."""
         self._keys = None
         self._retry_us = self._reactor.now_us() + RETRY_US
-        self._writer.written_bytes += self.bytes_min
+        self._appender.written_bytes += self.bytes_min
         if not self._closed:
             partition = self._replica.partition
             log.warning("a log of groups was not shortened", partition=partition, reason=reason)

@@ -8,7 +8,8 @@ is written is version 3 of both values: version 4 differs only in being flexible
 from __future__ import annotations
 
 from collections.abc import Callable
-from struct import Struct, error as StructError
+from struct import Struct
+from struct import error as StructError
 from typing import NamedTuple, TypeVar
 
 from partitions.coordinators.groups.answers import GroupSnapshot, MemberSnapshot
@@ -19,6 +20,8 @@ OFFSET_KEYS, GROUP_KEY = (0, 1), 2
 """Versions of keys. Others belong to newer kinds of groups and are passed over."""
 FLEXIBLE = 4
 _OFFSET_KEY_WRITTEN, _VALUE_WRITTEN = 1, 3
+_WITH_EXPIRY = 1
+"""The one version of an offset's value that has a time of expiry (and no leader epoch)."""
 _INT16, _INT32, _INT64 = Struct(">h"), Struct(">i"), Struct(">q")
 _OFFSET_HEAD = Struct(">hqi")
 _NO_TIME = -1
@@ -90,9 +93,11 @@ def encode_key(key: Key) -> bytes:
 
 def encode_value(value: CommittedOffset | bytes | None) -> bytes | None:
     """The record's value; None: a tombstone."""
-    if type(value) is not CommittedOffset:
-        assert value is None or isinstance(value, bytes)
+    if not isinstance(value, CommittedOffset):
         return value
+    if value.expire_ms >= 0:
+        head = _INT16.pack(_WITH_EXPIRY) + _INT64.pack(value.offset) + _string(value.metadata)
+        return head + _INT64.pack(value.commit_ms) + _INT64.pack(value.expire_ms)
     head = _OFFSET_HEAD.pack(_VALUE_WRITTEN, value.offset, value.leader_epoch)
     return head + _string(value.metadata) + _INT64.pack(value.commit_ms)
 

@@ -6,7 +6,8 @@ with (Kafka's ConsumerProtocolSubscription: version, then the topics).
 
 from __future__ import annotations
 
-from struct import Struct, error as StructError
+from struct import Struct
+from struct import error as StructError
 
 from partitions.coordinators.groups.answers import GroupDescription, GroupState
 

@@ -20,6 +20,9 @@ from partitions.api import (
     ProducerIdReply,
     RefusedBatches,
 )
+from partitions.api.offsetstopic import OffsetsTopic
+from partitions.coordinators.groups.broker import GroupCoordinators
+from partitions.coordinators.groups.clients import CoordinatorSettings
 from partitions.errors import ErrorCode, KafkaError
 from partitions.records import BatchHeader, build_batch, parse_header, stamp
 from partitions.records.record import Record
@@ -117,6 +120,7 @@ class FakeReplica:
         """Leader epoch by offset."""
         self.waiting: list[tuple[int, int, Callable[[AppendOutcome], None]]] = []
         self.trims: list[tuple[int, Callable[[TrimOutcome], None]]] = []
+        self.confirms: list[Callable[[bool], None]] = []
         self.watchers: dict[int, Callable[[], None]] = {}
 
     @property
@@ -169,6 +173,9 @@ class FakeReplica:
             code = ErrorCode.NOT_LEADER_OR_FOLLOWER
             on_done(AppendOutcome(code, -1, -1, -1, "the leadership was lost"))
         self.wake()
+
+    def confirm(self, on_done: Callable[[bool], None]) -> None:
+        self.confirms.append(on_done)
 
     def knows_producer(self, producer_id: int) -> bool:
         return any(parse_header(batch).producer_id == producer_id for batch in self.batches)
@@ -241,6 +248,11 @@ class FakeServices:
         self.response_budget = ByteBudget(1 << 30)
         self.refused_batches = RefusedBatches()
         self.metadata_cache = MetadataCache()
+        self.offsets_topic = OffsetsTopic()
+        self.group_settings = CoordinatorSettings()
+        self.groups = GroupCoordinators(
+            self.reactor, self.image, lambda: self.group_settings, 600_000_000
+        )
         self.leaders_version = 0
         self.leaders: dict[int, Leader] = {}
         self.replicas: dict[tuple[bytes, int], FakeReplica] = {}
