@@ -7,7 +7,7 @@ send a consumer back to where it has been.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -161,10 +161,11 @@ def refuse_commit(context: RequestContext, request: Any, error: KafkaError) -> B
 class _GroupAnswer:
     """One group's part of an OffsetFetch, whichever version it is for."""
 
-    def __init__(self, services: Services, context: RequestContext, asked: Any) -> None:
-        self._services = services
+    def __init__(self, context: RequestContext, asked: Any, may_see: Callable[[str], bool]) -> None:
+        """`may_see(topic)`: may the client know of it?"""
         self._context = context
         self._asked = asked
+        self._may_see = may_see
         many = context.api_version >= GROUPS_VERSION
         self._topic = _F.OffsetFetchResponseTopics if many else _F.OffsetFetchResponseTopic
         self._part = _F.OffsetFetchResponsePartitions if many else _F.OffsetFetchResponsePartition
@@ -196,10 +197,6 @@ class _GroupAnswer:
                 error = ErrorCode.TOPIC_AUTHORIZATION_FAILED
             parts = [self._found(offsets.get((name, i)), i, error) for i in indexes]
             self.topics.append(self._topic(name=name, partitions=parts))
-
-    def _may_see(self, topic: str) -> bool:
-        authorize = self._services.authorizer.authorize
-        return authorize(self._context, Operation.DESCRIBE, topic_resource(topic))
 
     def _found(self, offset: CommittedOffset | None, index: int, error: ErrorCode) -> Any:
         if offset is None or error is not ErrorCode.NONE:
@@ -235,7 +232,12 @@ class _Fetches(Gather):
 
     def ask(self, services: Services, asked: Any) -> None:
         """Look for one group's offsets."""
-        answer = _GroupAnswer(services, self._context, asked)
+        authorize = services.authorizer.authorize
+        answer = _GroupAnswer(
+            self._context,
+            asked,
+            lambda topic: authorize(self._context, Operation.DESCRIBE, topic_resource(topic)),
+        )
         self._answers.append(answer)
         try:
             check_group(services, self._context, Operation.DESCRIBE, asked.group_id)
@@ -292,7 +294,13 @@ def refuse_fetch(context: RequestContext, request: Any, error: KafkaError) -> Bo
                 for group in request.groups
             ]
         )
-    return _F.OffsetFetchResponse(topics=[], error_code=error.code.value)
+    answer = _GroupAnswer(context, request, _nobody)
+    answer.fail(error.code)
+    return _F.OffsetFetchResponse(topics=answer.topics, error_code=error.code.value)
+
+
+def _nobody(topic: str) -> bool:
+    return False
 
 
 # --- delete

@@ -255,11 +255,11 @@ class ClassicGroup:
         phases = self._phases
         if phases.pending.pop(ask.member_id, None) is not None:
             return ErrorCode.NONE
-        member: Member | ErrorCode | None
-        if ask.member_id == UNKNOWN_MEMBER and self.state is not GroupState.DEAD:
-            member = phases.members.static(ask.group_instance_id) or ErrorCode.UNKNOWN_MEMBER_ID
-        else:
-            member = self._require(ask.member_id, ask.group_instance_id)
+        member_id = ask.member_id
+        if member_id == UNKNOWN_MEMBER:  # an operator names the instance id only
+            holder = phases.members.static(ask.group_instance_id)
+            member_id = holder.member_id if holder is not None else UNKNOWN_MEMBER
+        member = self._require(member_id, ask.group_instance_id)
         if isinstance(member, ErrorCode):
             return member
         phases.remove(member)

@@ -1,4 +1,4 @@
-"""Static members that come back (KIP-345): a new id under their instance id, the old one fenced."""
+"""Static members that come back (KIP-345): a new id under the instance id; the old is fenced."""
 
 from __future__ import annotations
 

@@ -149,12 +149,14 @@ class FakeReplica:
 
     def store(self, count: int = 1, value: bytes = b"v" * 10) -> None:
         """Append a committed batch of `count` records."""
-        batch = build_batch(
-            [Record(n, 1000 + n, None, value, ()) for n in range(count)], base_timestamp=1000
-        )
+        self.keep([Record(-1, 1000 + n, None, value, ()) for n in range(count)])
+
+    def keep(self, records: list[Record]) -> None:
+        """Append a committed batch of `records`."""
+        batch = build_batch(records, base_timestamp=1000)
         stamp(batch, self.end_offset, self.leader_epoch)
         self.batches.append(bytes(batch))
-        self.end_offset += count
+        self.end_offset += len(records)
         self.commit()
 
     def commit(self) -> None:
@@ -278,7 +280,7 @@ class FakeServices:
 
     def add_topic(self, name: str, partitions: int = 1) -> list[FakeReplica]:
         """A topic whose partitions node 1 leads; its replicas."""
-        topic_id = name.encode().ljust(16, b"\0")
+        topic_id = name.encode()[:16].ljust(16, b"\0")
         first = 100 * (len(self.topics) + 1)
         nodes = tuple(ReplicaId(node, bytes([node]) * 16) for node in (1, 2, 3))
         self.topics[name] = Topic(

@@ -1,0 +1,1 @@
+"""Tests of the consumer group state machine: transcripts by topic, and a simulation."""
