@@ -33,7 +33,8 @@ class ClassicGroup:
     """One group. All times are monotonic microseconds that never go back.
 
     After every call that takes a time, and after `drop` and `delete`, take `effects` and look at
-    `deadline`. The group must be told of what is long due (`tick`) before what came just now.
+    `deadline`. After a stall, hand over the requests that came meanwhile before `tick`: they are
+    signs of life of members whose sessions have ended otherwise.
     """
 
     def __init__(self, group_id: str, settings: GroupSettings) -> None:

@@ -20,7 +20,7 @@ def join_replacing(phases: Phases, now_us: int, ticket: Ticket, ask: JoinAsk, ol
     phases.replace(old, new)
     phases.wait_join(now_us, new, ticket)
     if phases.state is GroupState.STABLE and phases.members.choose_protocol() == phases.protocol:
-        replacement = _Replacement(
+        replacement = Replacement(
             phases, phases.generation, old, new, led_by, ask.can_skip_assignment
         )
         phases.write_members(replacement.written)
@@ -29,7 +29,7 @@ def join_replacing(phases: Phases, now_us: int, ticket: Ticket, ask: JoinAsk, ol
 
 
 @dataclass(frozen=True, slots=True)
-class _Replacement:
+class Replacement:
     """One that waits for its record."""
 
     phases: Phases

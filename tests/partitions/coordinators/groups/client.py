@@ -100,7 +100,7 @@ class Client:
         )
         if old and not self.member_id:
             world.oracle.replaced(old, ask.new_member_id)
-        self.ticket = world.oracle.issue(self.name, world.now_us)
+        self.ticket = world.oracle.issue(self.name, self.generation)
         world.group.join(world.now_us, self.ticket, ask)
 
     def _static_id(self) -> str:
@@ -116,7 +116,6 @@ class Client:
             self.roster = [m.member_id for m in answer.members]
             if answer.skip_assignment:
                 self.roster = None
-            self.sound = self.running and not self.paused
             self._soon(self.sync, 2 * SECOND)
         elif answer.error is ErrorCode.MEMBER_ID_REQUIRED:
             self.member_id = answer.member_id
@@ -129,7 +128,7 @@ class Client:
         if self.ticket is not None:
             return
         world = self.world
-        self.ticket = world.oracle.issue(self.name, world.now_us)
+        self.ticket = world.oracle.issue(self.name, self.generation)
         number = world.oracle.issued
         parts = {m: f"{self.generation}/{number}/{m}".encode() for m in self.roster or ()}
         ask = Sync(self.generation, self.member_id, self.instance, assignments=parts)
@@ -140,6 +139,7 @@ class Client:
         """The answer to a sync."""
         if answer.error is ErrorCode.NONE:
             self.in_generation = True
+            self.sound = self.running and not self.paused
             self._soon(self.beat, 3 * SECOND)
         else:
             self._refused(answer.error)
@@ -192,11 +192,15 @@ class Client:
             self.pause()
         elif what < 0.75:
             self.leave()
-        else:  # a connection that breaks: it asks again
-            waiting = self.ticket is not None
+        elif self.ticket is not None:
+            self.ask_again()
+
+    def ask_again(self) -> None:
+        """Its connection is of no use any more, whether the broker knows or not."""
+        if self.random.random() < 0.5:
             self.hang_up()
-            if waiting:
-                self._soon(self.sync if self.random.random() < 0.5 else self.join)
+        self.ticket, self.sound = None, False
+        self._soon(self.sync if self.random.random() < 0.5 else self.join)
 
     def _again(self) -> None:
         life = self.life

@@ -8,7 +8,7 @@ from typing import Any
 from partitions.coordinators.groups import ClassicGroup, GroupState, SyncAsk
 from partitions.coordinators.groups.members import Member, Members
 from partitions.coordinators.groups.phases import Phases
-from partitions.coordinators.groups.replacing import _Replacement
+from partitions.coordinators.groups.replacing import Replacement
 from partitions.coordinators.groups.waiting import Waiting
 from partitions.coordinators.groups.writing import Writing
 from partitions.errors import ErrorCode
@@ -16,15 +16,17 @@ from partitions.errors import ErrorCode
 Mutant = tuple[type, str, Callable[..., Any]]
 NONE = ErrorCode.NONE
 
+_alive = Phases.alive
 _assign = Phases.assign
 _begin = Phases._begin_generation
 _done = Writing.done
-_expire = Phases._expire_members
+_empty = Phases._become_empty
 _next = Phases._next_generation
+_on_assigned = Phases._on_assigned
 _replace_member = Members.replace
 _sync = ClassicGroup.sync
-_wait_sync = Phases.wait_sync
 _write_members = Phases.write_members
+_written = Replacement.written
 
 
 def assignments_before_their_record(self: Phases, assignments: Mapping[str, bytes]) -> None:
@@ -41,10 +43,8 @@ def every_sync_of_the_leader_assigns(self: Phases, assignments: Mapping[str, byt
 def a_late_record_counts(
     self: Phases, generation: int, assignments: Mapping[str, bytes], now_us: int, error: ErrorCode
 ) -> None:
-    _on_assigned(self, self.generation, assignments, now_us, error)
-
-
-_on_assigned = Phases._on_assigned
+    mine = {m.member_id: assignments.get(m.member_id, b"") for m in self.members}
+    _on_assigned(self, self.generation, mine, now_us, error)
 
 
 def a_refused_record_counts(self: Writing, now_us: int, token: int, error: ErrorCode) -> None:
@@ -66,15 +66,9 @@ def generations_fall_when_nobody_is_left(self: Phases) -> None:
     self.generation = 0
 
 
-_empty = Phases._become_empty
-
-
 def heartbeats_count_for_nothing(self: Phases, now_us: int, member: Member) -> None:
     if member.deadline_us is None:
         _alive(self, now_us, member)
-
-
-_alive = Phases.alive
 
 
 def sessions_never_end(self: Phases, now_us: int) -> None:
@@ -118,12 +112,9 @@ def a_new_id_before_its_record(self: Phases, then: Callable[[int, ErrorCode], No
     then(0, NONE)
 
 
-def a_replacement_is_not_undone(self: _Replacement, now_us: int, error: ErrorCode) -> None:
+def a_replacement_is_not_undone(self: Replacement, now_us: int, error: ErrorCode) -> None:
     if error is NONE:
         _written(self, now_us, error)
-
-
-_written = _Replacement.written
 
 
 def who_hangs_up_has_no_session(self: Phases, now_us: int, ticket: str) -> None:
@@ -137,8 +128,7 @@ def who_hangs_up_is_answered(self: Phases, now_us: int, ticket: str) -> None:
 def those_who_do_not_come_stay(self: Phases, now_us: int) -> None:
     for member in self.members:
         if member.join_ticket is None:
-            member.group_instance_id = member.group_instance_id or "none"
-            self.members._static.setdefault(member.group_instance_id, member.member_id)
+            self.waiting.join(self.members, member, object())
     _next(self, now_us)
 
 
@@ -177,7 +167,7 @@ MUTANTS: tuple[Mutant, ...] = (
     (Waiting, "sync", a_second_sync_silences_the_first),
     (Phases, "replace", the_former_self_is_not_told),
     (Phases, "write_members", a_new_id_before_its_record),
-    (_Replacement, "written", a_replacement_is_not_undone),
+    (Replacement, "written", a_replacement_is_not_undone),
     (Phases, "forget", who_hangs_up_has_no_session),
     (Phases, "forget", who_hangs_up_is_answered),
     (Phases, "_next_generation", those_who_do_not_come_stay),

@@ -54,7 +54,7 @@ class Oracle:
 
     def __init__(self) -> None:
         self.open: dict[Hashable, int] = {}
-        """Tickets neither answered nor forgotten -> when they were given."""
+        """Tickets neither answered nor forgotten -> the generation that was asked for."""
         self.issued = 0
         self.committed: GroupSnapshot | None = None
         """The last record that the group knows to be committed."""
@@ -66,11 +66,11 @@ class Oracle:
         self.state = EMPTY
         self.size = 0
 
-    def issue(self, name: str, now_us: int) -> str:
-        """A new ticket."""
+    def issue(self, name: str, generation: int) -> str:
+        """A new ticket: of a sync of `generation`, or of a join (whatever that client has)."""
         self.issued += 1
         ticket = f"{name}#{self.issued}"
-        self.open[ticket] = now_us
+        self.open[ticket] = generation
         return ticket
 
     def replaced(self, old: str, new: str) -> None:
@@ -98,7 +98,7 @@ class Oracle:
         if error is ErrorCode.NONE:
             self.committed = snapshot
 
-    def after_call(self, group: ClassicGroup, now_us: int, effects: list[Effect]) -> None:
+    def after_call(self, group: ClassicGroup, effects: list[Effect]) -> None:
         """Everything that can be seen after one call."""
         size = len(group.describe().members)
         bound = 3 * max(size, self.size) + 3
@@ -111,13 +111,34 @@ class Oracle:
             self.state,
             group.state,
         )
+        if group.generation > self.generation and group.state is not EMPTY:
+            self._began(group, effects)
         self.generation, self.state = group.generation, group.state
         for effect in effects:
-            self._effect(group, now_us, effect)
+            self._effect(group, effect)
+        if group.state is EMPTY or (group.state is STABLE and not self.under_way):
+            require(not self.open, "nobody waits for nothing", self.open)
+        if group.state is STABLE and not self.under_way and self.committed is not None:
+            have = {m.member_id: m.assignment for m in group.describe().members}
+            recorded = {m.member_id: m.assignment for m in self.committed.members}
+            require(have == recorded, "a stable group is what its record says", have, recorded)
         last = self.under_way[-1] if self.under_way else self.committed
         require(group.snapshot() == last, "the snapshot is the last record", group.snapshot())
 
-    def _effect(self, group: ClassicGroup, now_us: int, effect: Effect) -> None:
+    def _began(self, group: ClassicGroup, effects: list[Effect]) -> None:
+        """A generation begins with those who joined, and static members that may come back."""
+        joined = {
+            effect.member_id: effect
+            for effect in effects
+            if isinstance(effect, JoinAnswer) and effect.generation_id == group.generation
+        }
+        leaders = {answer.leader for answer in joined.values()}
+        require(len(leaders) == 1 and leaders <= joined.keys(), "a leader that joined", leaders)
+        for member in joined[leaders.pop()].members:
+            came = member.member_id in joined or member.group_instance_id is not None
+            require(came, "who does not join is dropped", member)
+
+    def _effect(self, group: ClassicGroup, effect: Effect) -> None:
         if isinstance(effect, Persist):
             self.under_way.append(effect.snapshot)
             return
@@ -128,6 +149,7 @@ class Oracle:
         if isinstance(effect, JoinAnswer):
             self._joined(group, effect)
         else:
+            require(asked == group.generation, "an assignment is what was asked for", asked)
             self._assigned(group, str(effect.ticket), effect)
 
     def _joined(self, group: ClassicGroup, answer: JoinAnswer) -> None:
@@ -164,6 +186,8 @@ class Oracle:
         have = {self.origin(m.member_id): m.member_id for m in group.describe().members}
         require(self.origin(member_id) in have, "an assignment is of a member", answer)
         holder = have[self.origin(member_id)]
-        require(ticket.split("#")[0] == holder.split("-")[0], "everyone gets their own", answer)
+        require(
+            holder.startswith(ticket.partition("#")[0] + "-"), "everyone gets their own", answer
+        )
         recorded = self._recorded(holder, group.generation)
         require(recorded == answer.assignment, "no answer before the record", recorded, answer)

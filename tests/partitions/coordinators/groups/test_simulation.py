@@ -12,7 +12,7 @@ SECONDS = 240
 MUTANT_SEEDS = 60
 
 
-@pytest.mark.parametrize("seed", range(150))
+@pytest.mark.parametrize("seed", range(100))
 def test_a_history(seed: int) -> None:
     World(seed).play(SECONDS)
 
@@ -20,6 +20,6 @@ def test_a_history(seed: int) -> None:
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant[2].__name__)
 def test_a_mistake_is_noticed(mutant: Mutant, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(*mutant)
-    with pytest.raises(Violation):
+    with pytest.raises((Violation, LookupError)):
         for seed in range(MUTANT_SEEDS):
             World(seed).play(SECONDS)

@@ -40,7 +40,7 @@ class World:
         self.settings = GroupSettings(
             initial_rebalance_delay_ms=self.random.choice((0, 500, 3000)),
             max_size=self.random.choice((1000, 1000, 4)),
-            new_member_join_timeout_ms=40_000,
+            new_member_join_timeout_ms=self.random.choice((6_000, 40_000)),
         )
         self.group = ClassicGroup("g", self.settings)
         self.oracle = Oracle()
@@ -50,7 +50,7 @@ class World:
         self._number = 0
         self._queue: list[tuple[int | None, GroupSnapshot | None]] = []  # records in log order
         self._leadership = 0
-        self._ticks = 0  # without time passing
+        self._ticks = 0  # with nothing else happening
         count = self.random.randint(1, 6)
         self.clients = [Client(self, f"c{number}") for number in range(count)]
         self.by_name = {client.name: client for client in self.clients}
@@ -74,6 +74,7 @@ class World:
             elif due is not None and due <= until_us:
                 _, _, what = heapq.heappop(self._events)
                 self.now_us = max(self.now_us, due)
+                self._ticks = 0
                 what()
                 self.settle()
             else:
@@ -90,7 +91,7 @@ class World:
     def settle(self) -> None:
         """Check and carry out what came of the last call."""
         effects = self.group.effects()
-        self.oracle.after_call(self.group, self.now_us, effects)
+        self.oracle.after_call(self.group, effects)
         for effect in effects:
             if isinstance(effect, Persist):
                 self._append(effect.token, effect.snapshot)
@@ -114,7 +115,7 @@ class World:
 
     def _append(self, token: int | None, snapshot: GroupSnapshot | None) -> None:
         self._queue.append((token, snapshot))
-        slow = self.faults and self.random.random() < 0.1
+        slow = self.faults and self.random.random() < 0.3
         delay_us = self.random.randrange((8 * SECOND) if slow else (SECOND // 5))
         refused = self.faults and self.random.random() < 0.1
         leadership = self._leadership
@@ -127,7 +128,7 @@ class World:
         snapshot: GroupSnapshot | None,
         refused: bool,
     ) -> None:
-        """The record and all before it are settled; a refused one may be in the log all the same."""
+        """It and all before it are settled; one that is refused may be in the log all the same."""
         while leadership == self._leadership and (token, snapshot) in self._queue:
             entry = self._queue.pop(0)
             last = entry == (token, snapshot)
@@ -187,7 +188,7 @@ class World:
         """One thing goes wrong, and another one later."""
         if not self.faults:
             return
-        self.at(self.random.randrange(8 * SECOND), self.misfortune)
+        self.at(self.random.randrange(6 * SECOND), self.misfortune)
         what = self.random.random()
         if what < 0.1:
             self.fail_over()
@@ -196,7 +197,9 @@ class World:
         elif what < 0.3:
             self.step()
         else:
-            self.random.choice(self.clients).misfortune()
+            waiting = [client for client in self.clients if client.ticket is not None]
+            pick_from = waiting if waiting and self.random.random() < 0.5 else self.clients
+            self.random.choice(pick_from).misfortune()
 
     # The whole history
 
@@ -207,8 +210,9 @@ class World:
         self.at(self.random.randrange(20 * SECOND), self.misfortune)
         self.run(seconds * SECOND)
         self.faults = False
+        hope = self.random.choice((0.0, 0.7, 0.7, 1.0))
         for client in self.clients:
-            client.stay(alive=self.random.random() < 0.7)
+            client.stay(alive=self.random.random() < hope)
         self.run(self.now_us + REBALANCE_US + SESSION_US + 4 * BEAT_US)
         self._check_rest()
         self.group.drop(ErrorCode.NOT_COORDINATOR)
