@@ -122,7 +122,6 @@ class Broker:
             self.spread,
             self.manager,
         )
-        self.manager.on_leadership = self.services.groups.leadership
         self.metadata.watch(self._image_changed)
         self.metadata.watch_leadership(self._metadata_leadership)
         self._recover(recovered)

@@ -85,6 +85,7 @@ class BrokerServices:
         self.metadata_cache = MetadataCache()
         self.groups = _coordinators(settings, reactor, self.image)
         self.offsets_topic = OffsetsTopic()
+        manager.on_leadership = self.groups.leadership
         # The voters in force are those that the directory was formatted with.
         self._static = {**settings.static, VOTERS: ",".join(map(str, properties.voters))}
         self._app = app

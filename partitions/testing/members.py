@@ -41,6 +41,8 @@ class Groups:
             member = Member(self._client(self.shared), self._cluster, self._partitions, number)
             self._tasks.append(self._cluster.spawn(member.run(self._is_working)))
         self._tasks.append(self._cluster.spawn(self._commit_alone()))
+        for history in (self.shared, self.alone):
+            self._tasks.append(self._cluster.spawn(self._watch(history)))
 
     def _is_working(self) -> bool:
         return self._working
@@ -60,6 +62,14 @@ class Groups:
         while self._working:
             offset += 1
             await client.commit(dict.fromkeys(range(self._partitions), offset))
+            await client.fetch_offsets(list(range(self._partitions)))
+            await self._cluster.sleep(PAUSE_US)
+
+    async def _watch(self, history: GroupHistory) -> None:
+        """Look at what is committed from outside: a client that may know another coordinator
+        than those who commit do."""
+        client = self._client(history)
+        while self._working:
             await client.fetch_offsets(list(range(self._partitions)))
             await self._cluster.sleep(PAUSE_US)
 

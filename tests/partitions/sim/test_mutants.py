@@ -7,6 +7,9 @@ from typing import Any
 
 import pytest
 
+from partitions.coordinators.groups.appending import Appender
+from partitions.coordinators.groups.coordinator import Coordinator
+from partitions.coordinators.groups.loading import Loader
 from partitions.errors import ErrorCode
 from partitions.replicas.interface import AppendOutcome
 from partitions.replicas.replica import PartitionReplica
@@ -119,6 +122,31 @@ def forget_the_duplicate(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(PartitionReplica, "_answer_duplicate", end)
 
 
+def tell_offsets_from_memory(patch: pytest.MonkeyPatch) -> None:
+    """A coordinator answers a fetch without asking whether it still is one."""
+
+    def sure(self: Coordinator, done: Callable[[ErrorCode], None]) -> None:
+        self._reactor.call_soon(lambda: done(ErrorCode.NONE))
+
+    patch.setattr(Coordinator, "confirm", sure)
+
+
+def answer_groups_before_commit(patch: pytest.MonkeyPatch) -> None:
+    """A coordinator applies and answers what it has appended."""
+    append = Appender._append
+
+    def hasty(self: Appender, batch: Any) -> None:
+        append(self, batch)
+        batch.outcome = batch.outcome or ErrorCode.NONE
+
+    patch.setattr(Appender, "_append", hasty)
+
+
+def serve_groups_before_they_are_loaded(patch: pytest.MonkeyPatch) -> None:
+    """A new coordinator knows nothing, and says so as if that were all."""
+    patch.setattr(Loader, "start", lambda self: self._reactor.call_soon(self._done))
+
+
 @pytest.mark.sim
 @pytest.mark.parametrize(
     "broken, scenario",
@@ -133,6 +161,9 @@ def forget_the_duplicate(patch: pytest.MonkeyPatch) -> None:
         (forget_the_duplicate, "cut"),
         (trust_the_disk, "rot"),
         (go_on_with_a_bad_log, "rot"),
+        (tell_offsets_from_memory, "groups"),
+        (answer_groups_before_commit, "groups"),
+        (serve_groups_before_they_are_loaded, "groups"),
     ],
 )
 def test_mutant_is_caught(broken: Break, scenario: str, monkeypatch: pytest.MonkeyPatch) -> None:
