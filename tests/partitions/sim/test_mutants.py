@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from partitions.coordinators.groups.appending import Appender
-from partitions.coordinators.groups.coordinator import Coordinator
 from partitions.coordinators.groups.loading import Loader
 from partitions.errors import ErrorCode
 from partitions.replicas.interface import AppendOutcome
@@ -122,15 +121,6 @@ def forget_the_duplicate(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(PartitionReplica, "_answer_duplicate", end)
 
 
-def tell_offsets_from_memory(patch: pytest.MonkeyPatch) -> None:
-    """A coordinator answers a fetch without asking whether it still is one."""
-
-    def sure(self: Coordinator, done: Callable[[ErrorCode], None]) -> None:
-        self._reactor.call_soon(lambda: done(ErrorCode.NONE))
-
-    patch.setattr(Coordinator, "confirm", sure)
-
-
 def answer_groups_before_commit(patch: pytest.MonkeyPatch) -> None:
     """A coordinator applies and answers what it has appended."""
     append = Appender._append
@@ -161,7 +151,6 @@ def serve_groups_before_they_are_loaded(patch: pytest.MonkeyPatch) -> None:
         (forget_the_duplicate, "cut"),
         (trust_the_disk, "rot"),
         (go_on_with_a_bad_log, "rot"),
-        (tell_offsets_from_memory, "groups"),
         (answer_groups_before_commit, "groups"),
         (serve_groups_before_they_are_loaded, "groups"),
     ],
