@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator
 
+from partitions.coordinators.groups.answers import to_client
 from partitions.coordinators.groups.offsets import size_of
 from partitions.coordinators.groups.schemas import Change, Key, encode_key, encode_value
 from partitions.errors import ErrorCode, KafkaError
@@ -20,21 +21,6 @@ WAITING_BYTES_MAX = 16 * 1024 * 1024
 """Changes that are not committed yet; more are refused until some are."""
 
 Done = Callable[[ErrorCode], None]
-
-_LOST = (ErrorCode.NOT_LEADER_OR_FOLLOWER, ErrorCode.KAFKA_STORAGE_ERROR)
-_UNAVAILABLE = (
-    ErrorCode.NOT_ENOUGH_REPLICAS,
-    ErrorCode.NOT_ENOUGH_REPLICAS_AFTER_APPEND,
-    ErrorCode.REQUEST_TIMED_OUT,
-    ErrorCode.UNKNOWN_TOPIC_OR_PARTITION,
-)
-
-
-def told(error: ErrorCode) -> ErrorCode:
-    """What a client of the group is told about an append that failed with `error`."""
-    if error in _LOST:
-        return ErrorCode.NOT_COORDINATOR
-    return ErrorCode.COORDINATOR_NOT_AVAILABLE if error in _UNAVAILABLE else error
 
 
 class _Asked:
@@ -163,7 +149,7 @@ class Appender:
             self._replica.append(memoryview(data), parse_header(data), acks=-1, on_done=done)
         except KafkaError as error:
             batch.changes = []  # nothing of it is in the log
-            batch.outcome = told(error.code)
+            batch.outcome = to_client(error.code)
             return
         batch.end = self._replica.end_offset
         self.written_bytes += len(data)
@@ -182,7 +168,7 @@ class Appender:
                 self._apply(change)
             self.settled_offset = max(self.settled_offset, batch.end)
             for asked in batch.asked:
-                self._answer(asked, told(batch.outcome))
+                self._answer(asked, to_client(batch.outcome))
 
     def _answer(self, asked: _Asked, error: ErrorCode) -> None:
         asked.error = asked.error or error

@@ -15,7 +15,6 @@ import structlog
 from partitions.coordinators.groups.alarms import Alarms
 from partitions.coordinators.groups.answers import (
     GroupDescription,
-    GroupState,
     Persist,
 )
 from partitions.coordinators.groups.appending import Appender
@@ -164,8 +163,7 @@ class Coordinator:
             self._persist(group, persist)
         if self.state is State.CLOSED:
             return
-        gone = group.state is GroupState.DEAD and group.snapshot() is None
-        if gone or (group.idle and group.snapshot() is None):
+        if group.gone or (group.idle and group.snapshot() is None):
             if self._groups.get(group.group_id) is group:
                 del self._groups[group.group_id]
             self._alarms.forget(group)

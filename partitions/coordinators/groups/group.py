@@ -77,6 +77,12 @@ class ClassicGroup:
         return phases.state is GroupState.EMPTY and not (phases.pending or phases.writing.busy)
 
     @property
+    def gone(self) -> bool:
+        """Deleted, its tombstone committed, or dropped: it may be forgotten. Before that a group
+        that is being deleted answers COORDINATOR_NOT_AVAILABLE, so that clients come again."""
+        return self.state is GroupState.DEAD and not self._phases.writing.busy
+
+    @property
     def deadline(self) -> int | None:
         """When `tick` is wanted; None: not at all. It may be earlier than needed."""
         return self._phases.due_us

@@ -10,7 +10,7 @@ from metadata.image import ImageDelta
 from partitions import wire
 from partitions.coordinators.groups import loading
 from partitions.coordinators.groups.clients import CoordinatorSettings
-from partitions.errors import ErrorCode
+from partitions.errors import ErrorCode, KafkaError
 from partitions.internal import CONSUMER_OFFSETS
 from partitions.records import Record
 from tests.partitions.api.client import Client
@@ -232,3 +232,31 @@ def test_only_groups_without_members_are_deleted_with_all_their_offsets() -> Non
     ]
     assert fetched(services, "idle") == {}
     assert described(services, "idle").group_state == "Dead"
+
+
+def test_a_deletion_that_is_refused_leaves_the_group_as_it_was() -> None:
+    services, replica = coordinating(group_record("g"), offset_record("g", 0, 5))
+    services.reactor.advance(SESSION_MS * 2000)
+    go_on(services)
+    assert described(services).group_state == "Empty"
+    replica.refusal = KafkaError(ErrorCode.NOT_ENOUGH_REPLICAS, "no")
+    client = Client(services)
+    client.send(42, 2, wire.messages(42).DeleteGroupsRequest(groups_names=["g"]))
+    join = wire.messages(11).JoinGroupRequest(
+        group_id="g",
+        session_timeout=SESSION_MS,
+        rebalance_timeout=SESSION_MS,
+        protocol_type="consumer",
+        protocols=[wire.messages(11).JoinGroupRequestProtocol(name="range", metadata=b"")],
+    )
+    late = Client(services, connection_id=2)
+    assert late.ask(11, 2, join).error_code == ErrorCode.COORDINATOR_NOT_AVAILABLE
+    go_on(services)
+    ((_, answer),) = client.receive()
+    assert answer.results[0].error_code == ErrorCode.COORDINATOR_NOT_AVAILABLE
+    replica.refusal = None
+    assert fetched(services, "g") == {0: 5}
+    late.send(11, 2, join)
+    services.reactor.advance(4_000_000)
+    ((_, joined),) = late.receive()
+    assert (joined.error_code, joined.generation_id) == (0, 3), "generations go on"
