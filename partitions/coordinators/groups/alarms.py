@@ -8,6 +8,11 @@ from heapq import heappop, heappush
 from partitions.coordinators.groups.group import ClassicGroup
 from raftlog.seams import Reactor, Timer
 
+LATE_US = 500_000
+"""A timer that is this late tells of a stall."""
+GRACE_US = 500_000
+"""Time to read what clients have sent before a stall is held against them."""
+
 
 class Alarms:
     """Calls `tick(group)` when a group's deadline has passed.
@@ -60,6 +65,11 @@ class Alarms:
     def _fire(self) -> None:
         self._timer = None
         now = self._reactor.now_us()
+        if now > self._timer_us + LATE_US:
+            # This process stood still. Signs of life have come meanwhile: they are read first.
+            self._timer_us = now + GRACE_US
+            self._timer = self._reactor.call_at(self._timer_us, self._fire)
+            return
         heap = self._heap
         while heap and heap[0][0] <= now:
             due, _, group = heappop(heap)

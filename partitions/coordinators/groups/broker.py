@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from metadata.image import ImageDelta, MetadataImage
-from partitions.coordinators.groups.clients import CoordinatorSettings
+from partitions.coordinators.groups.clients import CoordinatorSettings, HeldBytes
 from partitions.coordinators.groups.coordinator import Coordinator, State
 from partitions.errors import ErrorCode, KafkaError
 from partitions.internal import CONSUMER_OFFSETS
@@ -40,6 +40,7 @@ class GroupCoordinators:
         self._settings = settings
         self._expiry_interval_us = expiry_interval_us
         self._coordinators: dict[int, Coordinator] = {}
+        self.held = HeldBytes()
 
     def start(self) -> None:
         """From now on look for what has expired."""
@@ -64,7 +65,7 @@ class GroupCoordinators:
             del self._coordinators[replica.partition]
             former.close()
         if replica.is_leader:
-            coordinator = Coordinator(replica, self._reactor, self._settings)
+            coordinator = Coordinator(replica, self._reactor, self._settings, self.held)
             self._coordinators[replica.partition] = coordinator
 
     def image_changed(self, delta: ImageDelta) -> None:

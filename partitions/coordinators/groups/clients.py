@@ -12,6 +12,9 @@ from partitions.errors import ErrorCode
 Done = Callable[[ErrorCode], None]
 GroupAnswer = JoinAnswer | SyncAnswer
 
+HELD_BYTES_MAX = 256 * 1024 * 1024
+"""Members beyond it are turned away, with what Kafka says of a group that is full."""
+
 
 class CoordinatorSettings(NamedTuple):
     """What coordinators need of the broker's settings."""
@@ -29,6 +32,16 @@ class Asker(Protocol):
 
     def answered(self, answer: GroupAnswer) -> None:
         """Once."""
+
+
+class HeldBytes:
+    """Memory that members of all groups of a broker take; its coordinators share one."""
+
+    __slots__ = ("limit", "used")
+
+    def __init__(self, limit: int = HELD_BYTES_MAX) -> None:
+        self.limit = limit
+        self.used = 0
 
 
 class Member(NamedTuple):

@@ -19,7 +19,13 @@ from partitions.coordinators.groups.answers import (
 )
 from partitions.coordinators.groups.appending import Appender
 from partitions.coordinators.groups.asks import HeartbeatAsk, JoinAsk, LeaveAsk, SyncAsk
-from partitions.coordinators.groups.clients import Asker, CoordinatorSettings, Done, Member
+from partitions.coordinators.groups.clients import (
+    Asker,
+    CoordinatorSettings,
+    Done,
+    HeldBytes,
+    Member,
+)
 from partitions.coordinators.groups.expiry import expired
 from partitions.coordinators.groups.group import ClassicGroup
 from partitions.coordinators.groups.loading import Loader
@@ -62,7 +68,11 @@ class Coordinator:
     """Made when the replica's leadership is confirmed, closed when it is lost."""
 
     def __init__(
-        self, replica: Replica, reactor: Reactor, settings: Callable[[], CoordinatorSettings]
+        self,
+        replica: Replica,
+        reactor: Reactor,
+        settings: Callable[[], CoordinatorSettings],
+        held: HeldBytes,
     ) -> None:
         self.partition = replica.partition
         self.epoch = replica.leader_epoch
@@ -71,6 +81,9 @@ class Coordinator:
         self._reactor = reactor
         self._settings = settings
         self._groups: dict[str, ClassicGroup] = {}
+        self._held = held
+        self._held_by: dict[ClassicGroup, int] = {}
+        """Each group's part of what is held."""
         self._books = Books()
         self._appender = Appender(replica, reactor, self._books.apply, self.close)
         self.rewriter = Rewriter(replica, reactor, self._books, self._appender)
@@ -115,6 +128,8 @@ class Coordinator:
         for group in groups.values():
             group.drop(ErrorCode.NOT_COORDINATOR)
             self._answer(group)
+        self._held.used -= sum(self._held_by.values())
+        self._held_by.clear()
         self._appender.close()
 
     # --- groups
@@ -163,12 +178,19 @@ class Coordinator:
             self._persist(group, persist)
         if self.state is State.CLOSED:
             return
+        self._weigh(group, group.held_bytes)
         if group.gone or (group.idle and group.snapshot() is None):
+            self._weigh(group, 0)
             if self._groups.get(group.group_id) is group:
                 del self._groups[group.group_id]
             self._alarms.forget(group)
         else:
             self._alarms.update(group)
+
+    def _weigh(self, group: ClassicGroup, size: int) -> None:
+        self._held.used += size - self._held_by.pop(group, 0)
+        if size:
+            self._held_by[group] = size
 
     def _answer(self, group: ClassicGroup) -> list[Persist]:
         """Hand out the answers; what is to be written is left to the caller."""
@@ -204,6 +226,8 @@ class Coordinator:
         group = self._find(group_id)
         if group is None and ask.member_id:
             return ErrorCode.UNKNOWN_MEMBER_ID
+        if self._held.used + sum(len(said) for _, said in ask.protocols) > self._held.limit:
+            return ErrorCode.GROUP_MAX_SIZE_REACHED
         group = group or self._obtain(group_id)
         if group is None:
             return ErrorCode.POLICY_VIOLATION

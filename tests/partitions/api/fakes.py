@@ -84,7 +84,8 @@ class ManualReactor:
         end = self._now + duration_us
         self.settle()
         while self._heap and self._heap[0][0] <= end:
-            self._now, _, timer = heappop(self._heap)
+            when, _, timer = heappop(self._heap)
+            self._now = max(self._now, when)
             if timer.callback is not None:
                 timer.callback()
             self.settle()

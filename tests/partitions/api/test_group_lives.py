@@ -260,3 +260,43 @@ def test_a_deletion_that_is_refused_leaves_the_group_as_it_was() -> None:
     services.reactor.advance(4_000_000)
     ((_, joined),) = late.receive()
     assert (joined.error_code, joined.generation_id) == (0, 3), "generations go on"
+
+
+def test_members_are_heard_before_a_stall_is_held_against_them() -> None:
+    """A broker that stood still finds timers and heartbeats at once, timers first."""
+    services, _ = coordinating(group_record("g"))
+    services.reactor._now += 10 * SESSION_MS * 1000
+    services.reactor.advance(0)
+    assert heartbeat(services) is ErrorCode.NONE
+    services.reactor.advance(2_000_000)
+    assert described(services).group_state == "Stable"
+
+
+def test_what_members_may_have_a_broker_keep_is_bounded() -> None:
+    services, replica = coordinating(group_record("g"))
+    loaded = services.groups.held.used
+    assert loaded > 0
+    services.groups.held.limit = 100_000
+    m = wire.messages(11)
+    clients = [Client(services, connection_id=number) for number in range(100)]
+    for number, client in enumerate(clients):
+        body = m.JoinGroupRequest(
+            group_id=f"g{number % 3}",
+            session_timeout=SESSION_MS,
+            rebalance_timeout=SESSION_MS,
+            protocol_type="consumer",
+            protocols=[m.JoinGroupRequestProtocol(name="range", metadata=bytes(5_000))],
+        )
+        client.send(11, 2, body)
+    refused = [answer.error_code for client in clients for _, answer in client.receive()]
+    assert refused == [ErrorCode.GROUP_MAX_SIZE_REACHED] * len(refused)
+    assert 80 < len(refused) < 90
+    assert services.groups.held.used <= 101_000
+    for client in clients:
+        client.session.close()
+    services.reactor.advance(20 * SESSION_MS * 1000)
+    go_on(services)
+    assert services.groups.held.used == 0, "those who are gone count no more"
+    replica.is_leader = False
+    services.groups.leadership(replica)
+    assert services.groups.held.used == 0
