@@ -81,6 +81,15 @@ class Groups:
                 return self._cluster.leader(CONSUMER_OFFSETS, partition)
         return None
 
+    def log_starts(self) -> list[int]:
+        """Where the log of each partition of groups begins, by partition."""
+        topic = self._cluster.running()[0].broker.metadata.image.topic(CONSUMER_OFFSETS)
+        assert topic is not None
+        return [
+            max(r.log_start_offset for r in self._cluster.replicas(CONSUMER_OFFSETS, n).values())
+            for n in range(len(topic.partitions))
+        ]
+
     async def finish(self) -> None:
         """Everything is up: both groups commit to every partition again, and then end."""
         cluster = self._cluster

@@ -6,11 +6,12 @@ from collections.abc import Callable, Coroutine
 from random import Random
 from typing import Any
 
+from partitions.internal import CONSUMER_OFFSETS
 from partitions.records import Record, build_batch
 from partitions.testing.broker import SimBroker
 from partitions.testing.cluster import SimCluster
 from partitions.testing.members import Groups
-from partitions.testing.verdict import settle
+from partitions.testing.verdict import check_copies, settle
 from raftlog.testing.reactor import EPOCH_MS
 
 TOPIC = "words"
@@ -232,6 +233,10 @@ async def groups(cluster: SimCluster, random: Random) -> None:
         if broker is not None and broker.running:
             await _depose(cluster, broker, random)
     await work.finish()
+    partitions = len(work.log_starts())
+    await settle(cluster, CONSUMER_OFFSETS, partitions)
+    check_copies(cluster, CONSUMER_OFFSETS, partitions)
+    assert max(work.log_starts()) > 0, "no log of groups was ever shortened"
 
 
 async def _depose(cluster: SimCluster, broker: SimBroker, random: Random) -> None:

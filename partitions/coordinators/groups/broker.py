@@ -7,6 +7,7 @@ from collections.abc import Callable
 from metadata.image import ImageDelta, MetadataImage
 from partitions.coordinators.groups.clients import CoordinatorSettings, HeldBytes
 from partitions.coordinators.groups.coordinator import Coordinator, State
+from partitions.coordinators.groups.rewriting import REWRITE_BYTES_MIN
 from partitions.errors import ErrorCode, KafkaError
 from partitions.internal import CONSUMER_OFFSETS
 from partitions.replicas.interface import Replica
@@ -41,6 +42,8 @@ class GroupCoordinators:
         self._expiry_interval_us = expiry_interval_us
         self._coordinators: dict[int, Coordinator] = {}
         self.held = HeldBytes()
+        self.rewrite_bytes_min = REWRITE_BYTES_MIN
+        """Of coordinators made from now on: how large their log grows before it is shortened."""
 
     def start(self) -> None:
         """From now on look for what has expired."""
@@ -66,6 +69,7 @@ class GroupCoordinators:
             former.close()
         if replica.is_leader:
             coordinator = Coordinator(replica, self._reactor, self._settings, self.held)
+            coordinator.rewriter.bytes_min = self.rewrite_bytes_min
             self._coordinators[replica.partition] = coordinator
 
     def image_changed(self, delta: ImageDelta) -> None:

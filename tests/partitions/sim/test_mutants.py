@@ -9,6 +9,8 @@ import pytest
 
 from partitions.coordinators.groups.appending import Appender
 from partitions.coordinators.groups.loading import Loader
+from partitions.coordinators.groups.rewriting import Rewriter
+from partitions.coordinators.groups.schemas import Change
 from partitions.errors import ErrorCode
 from partitions.replicas.interface import AppendOutcome
 from partitions.replicas.replica import PartitionReplica
@@ -137,6 +139,16 @@ def serve_groups_before_they_are_loaded(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Loader, "start", lambda self: self._reactor.call_soon(self._done))
 
 
+def shorten_without_writing_again(patch: pytest.MonkeyPatch) -> None:
+    """A log of groups is trimmed, and what was live in it goes too."""
+
+    def nothing(self: Rewriter) -> list[Change]:
+        self._keys = []
+        return []
+
+    patch.setattr(Rewriter, "_some", nothing)
+
+
 @pytest.mark.sim
 @pytest.mark.parametrize(
     "broken, scenario",
@@ -153,6 +165,7 @@ def serve_groups_before_they_are_loaded(patch: pytest.MonkeyPatch) -> None:
         (go_on_with_a_bad_log, "rot"),
         (answer_groups_before_commit, "groups"),
         (serve_groups_before_they_are_loaded, "groups"),
+        (shorten_without_writing_again, "groups"),
     ],
 )
 def test_mutant_is_caught(broken: Break, scenario: str, monkeypatch: pytest.MonkeyPatch) -> None:
