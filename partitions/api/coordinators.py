@@ -16,8 +16,8 @@ from partitions.errors import ErrorCode, KafkaError
 from partitions.internal import CONSUMER_OFFSETS
 from partitions.security import Operation, group_resource
 
-GROUP = 0
-"""key_type; 1 is a transactional id, 2 a share group."""
+GROUP, TRANSACTION = 0, 1
+"""Values of key_type; 2 is a share group."""
 BATCH_VERSION = 4
 """From here on several keys are asked for at once."""
 _M = wire.messages(wire.ApiKey.FIND_COORDINATOR)
@@ -35,11 +35,16 @@ class _Wait(CancellablePending):
 
 def handle(services: Services, context: RequestContext, request: Any) -> Answer:
     """Answer when there is a topic to look in, or none can be made."""
+    if request.key_type == TRANSACTION:
+        # The one answer at which every client gives up instead of asking again and again.
+        raise KafkaError(
+            ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
+            "this broker does not serve transactions; unset the transactional.id",
+        )
     if request.key_type != GROUP:
         raise KafkaError(
             ErrorCode.INVALID_REQUEST,
-            f"key_type {request.key_type}: this broker coordinates consumer groups (0) only, "
-            "neither transactions nor share groups",
+            f"key_type {request.key_type}: this broker coordinates consumer groups (0) only",
         )
     wait = _Wait()
 

@@ -35,7 +35,7 @@ SETTINGS = {
     "group.min.session.timeout.ms": "1000",
 }
 """Short sessions, so that little virtual time passes before a dead broker is fenced."""
-REWRITE_BYTES = 20_000
+REWRITE_BYTES = 4_000
 """Logs of groups are shortened after this much."""
 DRAIN_LIMIT_US = 5_000_000
 _CLOCK_SPREAD_US = 3_600_000_000

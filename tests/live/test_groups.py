@@ -266,6 +266,16 @@ _AGAIN = (
 )
 
 
+def test_a_transactional_producer_is_told_at_once(shared_cluster: Cluster) -> None:
+    """There are no transactions yet: trying for ever would say nothing."""
+    producer = confluent_kafka.Producer(
+        {"bootstrap.servers": shared_cluster.bootstrap, "transactional.id": "x", "log_level": 0}
+    )
+    with pytest.raises(confluent_kafka.KafkaException) as caught:
+        producer.init_transactions(PATIENCE_S)
+    assert caught.value.args[0].fatal()
+
+
 def test_kafka_python(shared_cluster: Cluster) -> None:
     with grouped(shared_cluster, "kafka-python") as group:
         group.write(60)

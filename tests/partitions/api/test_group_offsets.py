@@ -282,8 +282,9 @@ def test_transactions_have_no_coordinator() -> None:
     services, _ = coordinating()
     m = wire.messages(10)
     body = Client(services).ask(10, 3, m.FindCoordinatorRequest(key="tx", key_type=1))
+    assert body.error_code == ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED
+    body = Client(services).ask(10, 3, m.FindCoordinatorRequest(key="share", key_type=2))
     assert body.error_code == ErrorCode.INVALID_REQUEST
-    assert not ErrorCode(body.error_code).retriable
     assert services.calls == []
 
 
