@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
 
 from partitions.coordinators.groups.group import ClassicGroup
 from raftlog.seams import Reactor, Timer
@@ -12,6 +12,10 @@ LATE_US = 500_000
 """A timer that is this late tells of a stall."""
 GRACE_US = 500_000
 """Time to read what clients have sent before a stall is held against them."""
+
+
+STALE_MAX = 1_000
+"""Entries in the heap that mean nothing any more."""
 
 
 class Alarms:
@@ -44,6 +48,13 @@ class Alarms:
     def forget(self, group: ClassicGroup) -> None:
         """The group is gone."""
         self._due.pop(group, None)
+        if len(self._heap) > STALE_MAX + 2 * len(self._due):
+            # Sessions may be long: groups that come and go must not be remembered for all of them.
+            self._heap = [entry for entry in self._heap if self._due.get(entry[2]) == entry[0]]
+            heapify(self._heap)
+
+    def __len__(self) -> int:
+        return len(self._heap)
 
     def close(self) -> None:
         """Nothing is due any more."""
@@ -70,9 +81,8 @@ class Alarms:
             self._timer_us = now + GRACE_US
             self._timer = self._reactor.call_at(self._timer_us, self._fire)
             return
-        heap = self._heap
-        while heap and heap[0][0] <= now:
-            due, _, group = heappop(heap)
+        while self._heap and self._heap[0][0] <= now:
+            due, _, group = heappop(self._heap)
             if self._due.get(group) != due:
                 continue
             del self._due[group]
@@ -80,5 +90,5 @@ class Alarms:
             if deadline is not None and deadline <= now:
                 self._tick(group)
             self.update(group)
-        if heap:
+        if self._heap:
             self._arm()

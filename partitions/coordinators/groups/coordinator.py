@@ -54,6 +54,10 @@ LIVE_BYTES_MAX = 64 * 1024 * 1024
 """Committed records of one partition; offsets that are new to a group are refused above it."""
 
 
+EXPIRED_MAX = 10_000
+"""Offsets of one group that go at one time: what is on its way to the log is bounded."""
+
+
 class State(Enum):
     """Of a coordinator."""
 
@@ -390,7 +394,7 @@ class Coordinator:
         now_ms, retention_ms = self._reactor.wall_ms(), self._settings().retention_ms
         places = expired(book, group.describe(), now_ms, retention_ms)
         if places:
-            self.delete_offsets(group_id, places, lambda error: None)
+            self.delete_offsets(group_id, places[:EXPIRED_MAX], lambda error: None)
         elif group.idle and not book.offsets and group.snapshot() is not None:
             group.delete()
         self._after(group)
