@@ -159,6 +159,9 @@ def settings(broker: BrokerPlan, nodes: int, *, fsync: bool) -> dict[str, str | 
         "admin.listener": str(broker.admin),
         "log.dirs": str(broker.data),
         "default.replication.factor": min(nodes, REPLICATION_FACTOR_MAX),
+        "offsets.topic.replication.factor": min(nodes, REPLICATION_FACTOR_MAX),
+        # Whoever tries things out waits for every second of it (so does Kafka's example file).
+        "group.initial.rebalance.delay.ms": 0,
     }
     return wanted if fsync else {**wanted, "unsafe.no.fsync": True}
 

@@ -67,6 +67,7 @@ def _orders(values: Mapping[str, Any]) -> Iterator[str]:
         ("broker.heartbeat.interval.ms", "broker.session.timeout.ms", False),
         ("raft.heartbeat.interval.ms", "raft.election.timeout.min.ms", False),
         ("raft.election.timeout.min.ms", "raft.election.timeout.max.ms", True),
+        ("group.min.session.timeout.ms", "group.max.session.timeout.ms", True),
     )
     for low, high, or_equal in pairs:
         if values[low] > values[high] or (values[low] == values[high] and not or_equal):

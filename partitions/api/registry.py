@@ -2,7 +2,7 @@
 
 An API is here when it works, and not before: clients choose what to do by this list. The
 upper bounds are what current clients were tried with; raising one means reading the KIPs
-between. Group and transaction APIs are absent until their coordinators exist.
+between. Transaction APIs are absent until their coordinator exists.
 """
 
 from __future__ import annotations
@@ -14,8 +14,12 @@ from partitions.api import (
     alterconfigs,
     cluster,
     configs,
+    coordinators,
     elections,
     fetch,
+    groupadmin,
+    groupoffsets,
+    groups,
     logdirs,
     metadata,
     offsets,
@@ -63,6 +67,17 @@ _HANDLERS: tuple[Api, ...] = (
     Api(ApiKey.FETCH, 4, 16, fetch.handle, fetch.refuse),
     Api(ApiKey.LIST_OFFSETS, 1, 9, offsets.list_offsets, offsets.refuse_list_offsets),
     Api(ApiKey.METADATA, 0, 12, metadata.handle, metadata.refuse),
+    Api(ApiKey.OFFSET_COMMIT, 2, 9, groupoffsets.commit, groupoffsets.refuse_commit),
+    Api(ApiKey.OFFSET_FETCH, 1, 9, groupoffsets.fetch, groupoffsets.refuse_fetch),
+    Api(ApiKey.FIND_COORDINATOR, 0, 4, coordinators.handle, coordinators.refuse),
+    Api(ApiKey.JOIN_GROUP, 0, 9, groups.join, groups.refuse_join),
+    Api(ApiKey.HEARTBEAT, 0, 4, groups.heartbeat, groups.refuse_heartbeat),
+    Api(ApiKey.LEAVE_GROUP, 0, 5, groups.leave, groups.refuse_leave),
+    Api(ApiKey.SYNC_GROUP, 0, 5, groups.sync, groups.refuse_sync),
+    Api(ApiKey.DESCRIBE_GROUPS, 0, 6, groupadmin.describe, groupadmin.refuse_describe),
+    Api(ApiKey.LIST_GROUPS, 0, 5, groupadmin.list_groups, groupadmin.refuse_list),
+    Api(ApiKey.DELETE_GROUPS, 0, 2, groupadmin.delete, groupadmin.refuse_delete),
+    Api(ApiKey.OFFSET_DELETE, 0, 0, groupoffsets.delete, groupoffsets.refuse_delete),
     Api(ApiKey.CREATE_TOPICS, 2, 7, topics.create, topics.refuse_create),
     Api(ApiKey.DELETE_TOPICS, 1, 6, topics.delete, topics.refuse_delete),
     Api(ApiKey.DELETE_RECORDS, 0, 2, offsets.delete_records, offsets.refuse_delete_records),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from metadata.configs import ConfigEntry
 from metadata.image import MetadataImage
@@ -14,12 +14,16 @@ from partitions.api.budget import ByteBudget
 from partitions.api.deadlines import Deadlines
 from partitions.api.metadatacache import MetadataCache
 from partitions.api.refused import RefusedBatches
+from partitions.coordinators.groups.broker import GroupCoordinators
 from partitions.errors import ErrorCode
 from partitions.replicas.handover import Begun, Move
 from partitions.replicas.interface import DiskUsage, Replica
 from partitions.security import Authorizer
 from raftlog.seams import Reactor
 from raftlog.types import ReplicaId
+
+if TYPE_CHECKING:
+    from partitions.api.offsetstopic import OffsetsTopic
 
 MIB = 1024 * 1024
 
@@ -36,6 +40,12 @@ class ApiSettings:
     """Partitions in one Fetch: bounds what a long poll holds (watches, targets)."""
     produce_timeout_ms_max: int = 120_000
     """A client's Produce or DeleteRecords time-out is cut to this."""
+    offsets_topic_partitions: int = 50
+    """offsets.topic.num.partitions."""
+    offsets_topic_replication_factor: int = 3
+    """offsets.topic.replication.factor."""
+    offset_metadata_max_bytes: int = 4096
+    """offset.metadata.max.bytes."""
 
 
 class ItemOutcome(NamedTuple):
@@ -129,6 +139,14 @@ class Services(Protocol):
     @property
     def metadata_cache(self) -> MetadataCache:
         """Encoded Metadata responses."""
+
+    @property
+    def groups(self) -> GroupCoordinators:
+        """Consumer groups that this broker speaks for."""
+
+    @property
+    def offsets_topic(self) -> OffsetsTopic:
+        """Makes `__consumer_offsets`."""
 
     @property
     def leaders_version(self) -> int:

@@ -157,6 +157,13 @@ class Replica(Protocol):
         OUT_OF_ORDER_SEQUENCE_NUMBER, INVALID_PRODUCER_EPOCH, KAFKA_STORAGE_ERROR, ...
         """
 
+    def confirm(self, on_done: Callable[[bool], None]) -> None:
+        """Ask a majority whether this replica still leads (ReadIndex); `on_done` runs once, later.
+
+        True: no other leader had committed anything when this was asked, so whatever was
+        acknowledged until then is below the high watermark. False: it is not known.
+        """
+
     def knows_producer(self, producer_id: int) -> bool:
         """Is a batch of this idempotent producer in the log, as far as that is remembered?"""
 

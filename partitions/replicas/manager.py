@@ -78,6 +78,8 @@ class ReplicaManager:
         )
         self._layers = layers
         self._led = led
+        self.on_leadership: Callable[[PartitionReplica], None] = lambda replica: None
+        """Called when a leadership was confirmed here, and when it was lost."""
         self.replicas: dict[int, PartitionReplica] = {}
         self._by_partition: dict[tuple[bytes, int], PartitionReplica] = {}
         self.offline: dict[int, OfflineReplica] = {}
@@ -341,9 +343,14 @@ class ReplicaManager:
             self._reactor,
             self._insync,
             self._guard,
-            lambda replica: self._led(replica.group, replica.leader_epoch),
+            self._leadership,
             self._went_offline,
         )
+
+    def _leadership(self, replica: PartitionReplica) -> None:
+        if replica.is_leader:
+            self._led(replica.group, replica.leader_epoch)
+        self.on_leadership(replica)
 
     def _went_offline(self, replica: PartitionReplica, reason: str) -> None:
         group, path = replica.group, replica.log.path

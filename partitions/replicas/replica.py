@@ -35,7 +35,7 @@ from partitions.replicas.trim import decode_trim, encode_trim
 from partitions.storage import Duplicate, PartitionLog
 from raftlog.engine import Group, Outcome
 from raftlog.engine.group import SnapshotSink
-from raftlog.errors import CorruptLog, NotLeader, Overloaded
+from raftlog.errors import CorruptLog, GroupOffline, NotLeader, Overloaded
 from raftlog.ready import SoftState
 from raftlog.seams import Reactor
 from raftlog.types import Buffer, Entry, EntryKind, Role, SnapshotMeta
@@ -59,8 +59,8 @@ class PartitionReplica:
         led: Callable[[PartitionReplica], None],
         failed: Callable[[PartitionReplica, str], None],
     ) -> None:
-        """`led` is called when this replica has become the confirmed leader, `failed` when it is
-        out of service, with the reason."""
+        """`led` is called when this replica has become the confirmed leader, or is not any more
+        (`is_leader` says which), `failed` when it is out of service, with the reason."""
         self.topic = topic
         self.topic_id = topic_id
         self.partition = partition
@@ -264,8 +264,13 @@ class PartitionReplica:
 
     def retire(self) -> None:
         """The topic was deleted: stop serving and wake whoever waits."""
-        self.is_leader = False
+        self._resign()
         self._wake()
+
+    def _resign(self) -> None:
+        if self.is_leader:
+            self.is_leader = False
+            self._led(self)
 
     def _trimmed(self, on_done: Callable[[TrimOutcome], None], result: Outcome) -> None:
         if result is Outcome.DONE:
@@ -274,6 +279,13 @@ class PartitionReplica:
             on_done(TrimOutcome(ErrorCode.NOT_LEADER_OR_FOLLOWER, NO_OFFSET))
 
     # --- reading
+
+    def confirm(self, on_done: Callable[[bool], None]) -> None:
+        """See `interface.Replica.confirm`."""
+        try:
+            self.group_handle.read(lambda outcome: on_done(outcome is Outcome.DONE))
+        except GroupOffline:
+            self._reactor.call_soon(partial(on_done, False))
 
     def read(self, offset: int, max_bytes: int, *, at_least_one: bool) -> Buffer:
         """See `interface.Replica.read`."""
@@ -381,12 +393,12 @@ class PartitionReplica:
             self.is_leader, self.leader_epoch = True, state.term
             self._led(self)
         elif not leads:
-            self.is_leader = False
+            self._resign()
         self._wake()
 
     def offline(self, reason: str) -> None:
         """Out of service: whoever waits is woken, and told where to turn, later in the pass."""
-        self.is_leader = False
+        self._resign()
         self._failed(self, reason)
         self._reactor.call_soon(self._wake)
 

@@ -19,6 +19,7 @@ from partitions.security.authorizer import (
     Principal,
     Resource,
     ResourceKind,
+    group_resource,
     topic_resource,
 )
 
@@ -32,5 +33,6 @@ __all__ = [
     "Principal",
     "Resource",
     "ResourceKind",
+    "group_resource",
     "topic_resource",
 ]

@@ -57,6 +57,11 @@ class Resource(NamedTuple):
 CLUSTER = Resource(ResourceKind.CLUSTER, "kafka-cluster")
 
 
+def group_resource(name: str) -> Resource:
+    """The resource of a consumer group."""
+    return Resource(ResourceKind.GROUP, name)
+
+
 def topic_resource(name: str) -> Resource:
     """The resource of a topic."""
     return Resource(ResourceKind.TOPIC, name)

@@ -263,6 +263,7 @@ class Broker:
         self._life.start()
         self._at(PREFERRED_DELAY_US, self.manager.campaign_preferred)
         self._retention.start()
+        self.services.groups.start()
         self.manager.start_timers()
 
     def when_ready(self, callback: Callable[[], None]) -> None:
@@ -313,6 +314,7 @@ class Broker:
             self._reconfigure(image)
         self.manager.image_changed(image, delta)
         self.spread.image_changed(delta)
+        self.services.groups.image_changed(delta)
         if delta.brokers:
             self.on_peers_changed(image)
 

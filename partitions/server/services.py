@@ -22,6 +22,7 @@ from metadata.quorum.spread import LeaderSpread
 from partitions.api.budget import ByteBudget
 from partitions.api.deadlines import Deadlines
 from partitions.api.metadatacache import MetadataCache
+from partitions.api.offsetstopic import OffsetsTopic
 from partitions.api.refused import RefusedBatches
 from partitions.api.services import (
     ApiSettings,
@@ -30,6 +31,9 @@ from partitions.api.services import (
     ProducerIdReply,
     QuorumReply,
 )
+from partitions.coordinators.groups import GroupSettings
+from partitions.coordinators.groups.broker import GroupCoordinators
+from partitions.coordinators.groups.clients import CoordinatorSettings
 from partitions.errors import ErrorCode
 from partitions.replicas.handover import Handover
 from partitions.replicas.interface import DiskUsage
@@ -78,6 +82,9 @@ class BrokerServices:
         self.response_budget = ByteBudget(RESPONSE_BUDGET_BYTES)
         self.refused_batches = RefusedBatches()
         self.metadata_cache = MetadataCache()
+        self.groups = _coordinators(settings, reactor, self.image)
+        self.offsets_topic = OffsetsTopic()
+        manager.on_leadership = self.groups.leadership
         self._app = app
         self._client = client
         self._spread = spread
@@ -99,6 +106,9 @@ class BrokerServices:
         self.settings = ApiSettings(
             auto_create_topics=self._live.switch("auto.create.topics.enable"),
             fetch_max_bytes=self._live.integer("fetch.max.bytes"),
+            offsets_topic_partitions=self._live.integer("offsets.topic.num.partitions"),
+            offsets_topic_replication_factor=self._live.integer("offsets.topic.replication.factor"),
+            offset_metadata_max_bytes=self._live.integer("offset.metadata.max.bytes"),
         )
 
     def leader(self, group: int) -> Leader | None:
@@ -245,6 +255,22 @@ class ProducerIds:
         self._next, self._end = block[0], block[0] + block[1]
         for on_done in waiting:
             self.take(on_done)
+
+
+def _coordinators(
+    settings: LiveSettings, reactor: Reactor, image: Callable[[], MetadataImage]
+) -> GroupCoordinators:
+    wanted = CoordinatorSettings(
+        GroupSettings(
+            min_session_timeout_ms=settings.integer("group.min.session.timeout.ms"),
+            max_session_timeout_ms=settings.integer("group.max.session.timeout.ms"),
+            initial_rebalance_delay_ms=settings.integer("group.initial.rebalance.delay.ms"),
+            max_size=settings.integer("group.max.size"),
+        ),
+        settings.integer("offsets.retention.minutes") * 60_000,
+    )
+    expiry_us = settings.integer("offsets.retention.check.interval.ms") * 1000
+    return GroupCoordinators(reactor, image, lambda: wanted, expiry_us)
 
 
 def _outcomes(value: Any, wanted: int) -> tuple[int, tuple[ItemOutcome, ...]]:

@@ -30,8 +30,13 @@ SETTINGS = {
     "broker.heartbeat.interval.ms": "200",
     "broker.session.timeout.ms": "1500",
     "wal.part.bytes": str(1024 * 1024),
+    "offsets.topic.num.partitions": "3",
+    "group.initial.rebalance.delay.ms": "200",
+    "group.min.session.timeout.ms": "1000",
 }
 """Short sessions, so that little virtual time passes before a dead broker is fenced."""
+REWRITE_BYTES = 4_000
+"""Logs of groups are shortened after this much."""
 DRAIN_LIMIT_US = 5_000_000
 _CLOCK_SPREAD_US = 3_600_000_000
 
@@ -136,6 +141,7 @@ class SimBroker:
             mesh,
             self._failed,
         )
+        broker.services.groups.rewrite_bytes_min = REWRITE_BYTES
         mesh.events = broker
         broker.on_peers_changed = _follow_peers(mesh)
         broker.spread.on_change = self._leaders_changed

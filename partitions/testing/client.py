@@ -16,6 +16,7 @@ from partitions import wire
 from partitions.errors import ErrorCode
 from partitions.testing.connection import ClientConnection, connect
 from partitions.testing.tasks import Promise, sleep
+from partitions.testing.versions import VERSIONS
 from partitions.testing.world import World, node_of
 
 T = TypeVar("T")
@@ -35,16 +36,6 @@ _PRODUCE, _FETCH, _LIST, _METADATA, _CREATE, _DELETE, _DELETE_RECORDS, _INIT = (
     wire.ApiKey.DELETE_RECORDS,
     wire.ApiKey.INIT_PRODUCER_ID,
 )
-_VERSIONS = {
-    _PRODUCE: 9,
-    _FETCH: 13,
-    _LIST: 7,
-    _METADATA: 12,
-    _CREATE: 7,
-    _DELETE: 6,
-    _DELETE_RECORDS: 2,
-    _INIT: 4,
-}
 LATEST, EARLIEST = -1, -2
 """Timestamps with a meaning of their own in ListOffsets."""
 
@@ -187,7 +178,7 @@ class SimClient:
     ) -> None:
         """Send the batches that have no offset yet, await all answers, note new offsets."""
         asked = [
-            (n, connection.request(_PRODUCE, _VERSIONS[_PRODUCE], _produce_body(*where, batch)))
+            (n, connection.request(_PRODUCE, VERSIONS[_PRODUCE], _produce_body(*where, batch)))
             for n, batch in enumerate(batches)
             if offsets[n] < 0
         ]
@@ -339,12 +330,14 @@ class SimClient:
     def _anybody(self) -> int:
         return self._world.random.choice(self._bootstrap)
 
-    async def _ask(self, node: int, key: wire.ApiKey, body: Any) -> Any:
+    async def _ask(
+        self, node: int, key: wire.ApiKey, body: Any, timeout_us: int = REQUEST_TIMEOUT_US
+    ) -> Any:
         """One request; None when the connection broke or the answer took too long."""
         connection = await self._connection(node)
         if connection is None:
             return None
-        answer = await self._within(connection.request(key, _VERSIONS[key], body))
+        answer = await self._within(connection.request(key, VERSIONS[key], body), timeout_us)
         if answer is None and connection.is_open:
             self._world.note(self.address, "timeout", node, key.name)
             connection.close()
@@ -372,12 +365,12 @@ class SimClient:
         self._connections[node] = connection
         return connection
 
-    async def _within(self, wanted: Promise[T]) -> T | None:
-        """The promise's value, or None after REQUEST_TIMEOUT_US."""
+    async def _within(self, wanted: Promise[T], timeout_us: int = REQUEST_TIMEOUT_US) -> T | None:
+        """The promise's value, or None after `timeout_us`."""
         reactor = self._world.reactor
         race: Promise[T | None] = Promise()
         wanted.then(lambda: race.resolve(wanted.value))
-        timer = reactor.call_at(reactor.now_us() + REQUEST_TIMEOUT_US, lambda: race.resolve(None))
+        timer = reactor.call_at(reactor.now_us() + timeout_us, lambda: race.resolve(None))
         value = await race
         timer.cancel()
         return value

@@ -54,9 +54,12 @@ class SimCluster:
 
     def client(self) -> SimClient:
         """A new client with an address of its own."""
+        return SimClient(self.world, self.new_address(), list(self.brokers))
+
+    def new_address(self) -> int:
+        """For a client."""
         self._clients += 1
-        address = CLIENT_ADDRESS_FIRST - 1 + self._clients
-        return SimClient(self.world, address, list(self.brokers))
+        return CLIENT_ADDRESS_FIRST - 1 + self._clients
 
     # --- running
 

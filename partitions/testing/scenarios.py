@@ -6,10 +6,12 @@ from collections.abc import Callable, Coroutine
 from random import Random
 from typing import Any
 
+from partitions.internal import CONSUMER_OFFSETS
 from partitions.records import Record, build_batch
 from partitions.testing.broker import SimBroker
 from partitions.testing.cluster import SimCluster
-from partitions.testing.verdict import settle
+from partitions.testing.members import Groups
+from partitions.testing.verdict import check_copies, settle
 from raftlog.testing.reactor import EPOCH_MS
 
 TOPIC = "words"
@@ -219,6 +221,43 @@ async def rot(cluster: SimCluster, random: Random) -> None:
         await cluster.sleep(random.randrange(2 * _SECOND))
 
 
+async def groups(cluster: SimCluster, random: Random) -> None:
+    """Consumer groups commit and rebalance while their coordinators are taken from them."""
+    work = Groups(cluster, TOPIC, PARTITIONS)
+    work.start()
+    while not (work.shared.commits and work.alone.commits):
+        await cluster.sleep(_SECOND // 10)
+    for _ in range(5):
+        await cluster.sleep(random.randrange(_SECOND))
+        broker = work.coordinator(random.choice((work.shared, work.alone)))
+        if broker is not None and broker.running:
+            await _depose(cluster, broker, random)
+    await work.finish()
+    partitions = len(work.log_starts())
+    await settle(cluster, CONSUMER_OFFSETS, partitions)
+    check_copies(cluster, CONSUMER_OFFSETS, partitions)
+    assert max(work.log_starts()) > 0, "no log of groups was ever shortened"
+
+
+async def _depose(cluster: SimCluster, broker: SimBroker, random: Random) -> None:
+    """End a broker's leaderships in one of the ways there are, and heal."""
+    choice = random.randrange(5)
+    if choice < 2:
+        await _down(cluster, broker, random, (broker.crash, broker.kill)[choice])
+    elif choice == 2:
+        cluster.cut_off(broker.node)
+        await cluster.sleep(random.randrange(_SECOND, 4 * _SECOND))
+        cluster.heal()
+    elif choice == 3:
+        await broker.stop()
+        await cluster.sleep(random.randrange(_SECOND))
+        broker.start()
+    elif broker.process is not None:
+        pause_us = random.randrange(_SECOND, 3 * _SECOND)
+        broker.process.pause(cluster.reactor.now_us() + pause_us)
+        await cluster.sleep(pause_us)
+
+
 async def storm(cluster: SimCluster, random: Random) -> None:
     """Crashes, kills, cuts and pauses on top of each other; any number may be down."""
     for _ in range(8):
@@ -275,5 +314,6 @@ SCENARIOS: dict[str, Scenario] = {
     "topics": topics,
     "disk-full": disk_full,
     "rot": rot,
+    "groups": groups,
     "storm": storm,
 }

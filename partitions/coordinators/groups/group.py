@@ -29,6 +29,10 @@ from partitions.errors import ErrorCode
 _IN_GENERATION = (GroupState.COMPLETING_REBALANCE, GroupState.STABLE)
 
 
+MEMBER_BYTES = 1024
+"""What a member takes besides what it says of itself, about."""
+
+
 class ClassicGroup:
     """One group. All times are monotonic microseconds that never go back.
 
@@ -81,6 +85,12 @@ class ClassicGroup:
         """Deleted, its tombstone committed, or dropped: it may be forgotten. Before that a group
         that is being deleted answers COORDINATOR_NOT_AVAILABLE, so that clients come again."""
         return self.state is GroupState.DEAD and not self._phases.writing.busy
+
+    @property
+    def held_bytes(self) -> int:
+        """What its members, and the ids handed out, take of memory, about."""
+        members, pending = self._phases.members, self._phases.pending
+        return members.held_bytes + MEMBER_BYTES * (len(members) + len(pending))
 
     @property
     def deadline(self) -> int | None:

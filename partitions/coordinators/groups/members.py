@@ -108,12 +108,14 @@ class Members:
     """Members by id in the order of joining. Counts are kept, so that a join of one among n
     members does not look at the others."""
 
-    __slots__ = ("_by_id", "_static", "_supporters", "joined", "leader")
+    __slots__ = ("_by_id", "_static", "_supporters", "held_bytes", "joined", "leader")
 
     def __init__(self) -> None:
         self._by_id: dict[str, Member] = {}
         self._static: dict[str, str] = {}  # instance id -> member id
         self._supporters: dict[str, int] = {}  # protocol -> members that support it
+        self.held_bytes = 0
+        """What members say of themselves under all protocols."""
         self.joined = 0
         """Members that wait for the next generation."""
         self.leader: str | None = None
@@ -220,6 +222,7 @@ class Members:
 
     def _count(self, member: Member, change: int) -> None:
         self.joined += change * (member.join_ticket is not None)
+        self.held_bytes += change * sum(len(metadata) for _, metadata in member.protocols)
         for name in {name for name, _ in member.protocols}:
             count = self._supporters.get(name, 0) + change
             if count:

@@ -21,6 +21,9 @@ from partitions.api import (
     QuorumReply,
     RefusedBatches,
 )
+from partitions.api.offsetstopic import OffsetsTopic
+from partitions.coordinators.groups.broker import GroupCoordinators
+from partitions.coordinators.groups.clients import CoordinatorSettings
 from partitions.errors import ErrorCode, KafkaError
 from partitions.records import BatchHeader, build_batch, parse_header, stamp
 from partitions.records.record import Record
@@ -85,7 +88,8 @@ class ManualReactor:
         end = self._now + duration_us
         self.settle()
         while self._heap and self._heap[0][0] <= end:
-            self._now, _, timer = heappop(self._heap)
+            when, _, timer = heappop(self._heap)
+            self._now = max(self._now, when)
             if timer.callback is not None:
                 timer.callback()
             self.settle()
@@ -122,6 +126,7 @@ class FakeReplica:
         self.waiting: list[tuple[int, int, Callable[[AppendOutcome], None]]] = []
         self.producers: list[ActiveProducer] = []
         self.trims: list[tuple[int, Callable[[TrimOutcome], None]]] = []
+        self.confirms: list[Callable[[bool], None]] = []
         self.watchers: dict[int, Callable[[], None]] = {}
 
     @property
@@ -150,12 +155,14 @@ class FakeReplica:
 
     def store(self, count: int = 1, value: bytes = b"v" * 10) -> None:
         """Append a committed batch of `count` records."""
-        batch = build_batch(
-            [Record(n, 1000 + n, None, value, ()) for n in range(count)], base_timestamp=1000
-        )
+        self.keep([Record(-1, 1000 + n, None, value, ()) for n in range(count)])
+
+    def keep(self, records: list[Record]) -> None:
+        """Append a committed batch of `records`."""
+        batch = build_batch(records, base_timestamp=1000)
         stamp(batch, self.end_offset, self.leader_epoch)
         self.batches.append(bytes(batch))
-        self.end_offset += count
+        self.end_offset += len(records)
         self.commit()
 
     def commit(self) -> None:
@@ -174,6 +181,9 @@ class FakeReplica:
             code = ErrorCode.NOT_LEADER_OR_FOLLOWER
             on_done(AppendOutcome(code, -1, -1, -1, "the leadership was lost"))
         self.wake()
+
+    def confirm(self, on_done: Callable[[bool], None]) -> None:
+        self.confirms.append(on_done)
 
     def knows_producer(self, producer_id: int) -> bool:
         return any(parse_header(batch).producer_id == producer_id for batch in self.batches)
@@ -249,6 +259,11 @@ class FakeServices:
         self.response_budget = ByteBudget(1 << 30)
         self.refused_batches = RefusedBatches()
         self.metadata_cache = MetadataCache()
+        self.offsets_topic = OffsetsTopic()
+        self.group_settings = CoordinatorSettings()
+        self.groups = GroupCoordinators(
+            self.reactor, self.image, lambda: self.group_settings, 600_000_000
+        )
         self.leaders_version = 0
         self.leaders: dict[int, Leader] = {}
         self.replicas: dict[tuple[bytes, int], FakeReplica] = {}

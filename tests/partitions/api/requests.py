@@ -59,3 +59,31 @@ def fetch(
         )
     fields = {"max_wait": 500, "min_bytes": 1, "max_bytes": 1_000_000, **fields}
     return FETCH.FetchRequest(topics=topics, **fields)
+
+
+def descriptions(m: Any) -> dict[int, Any]:
+    """Ordinary requests of the describing APIs about topic `t`; `m` has the structs of one."""
+    return {
+        35: lambda: m.DescribeLogDirsRequest(
+            topics=[m.DescribableLogDirTopic(topic="t", partitions=[0])]
+        ),
+        43: lambda: m.ElectLeadersRequest(
+            topic_partitions=[m.TopicPartitions(topic="t", partitions=[0])], timeout=1000
+        ),
+        46: lambda: m.ListPartitionReassignmentsRequest(topics=None),
+        55: lambda: m.DescribeQuorumRequest(
+            topics=[
+                m.RequestTopicData(
+                    topic_name="__cluster_metadata",
+                    partitions=[m.RequestPartitionData(partition_index=0)],
+                )
+            ]
+        ),
+        60: lambda: m.DescribeClusterRequest(include_fenced_brokers=True),
+        61: lambda: m.DescribeProducersRequest(
+            topics=[m.TopicRequest(name="t", partition_indexes=[0])]
+        ),
+        75: lambda: m.DescribeTopicPartitionsRequest(
+            topics=[m.TopicRequest(name="t")], response_partition_limit=10, cursor=None
+        ),
+    }

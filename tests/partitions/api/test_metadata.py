@@ -54,17 +54,19 @@ def test_topics_and_partitions(services: FakeServices) -> None:
     services.add_topic("b", 2)
     services.add_topic("a")
     services.add_topic("__consumer_offsets")
+    services.add_topic("__mine")
     body = Client(services).ask(3, 12, everything())
     assert [(t.name, t.is_internal, len(t.partitions)) for t in body.topics] == [
         ("__consumer_offsets", True, 1),
+        ("__mine", False, 1),
         ("a", False, 1),
         ("b", False, 2),
     ]
-    part = body.topics[1].partitions[0]
+    part = body.topics[2].partitions[0]
     assert (part.error_code, part.leader_id, part.leader_epoch) == (0, 1, 5)
     assert list(part.replica_nodes) == [1, 2, 3]
     assert (list(part.isr_nodes), list(part.offline_replicas)) == ([1, 2], [3])
-    assert body.topics[1].topic_authorized_operations == -(2**31)
+    assert body.topics[2].topic_authorized_operations == -(2**31)
 
 
 def test_a_replica_whose_directory_was_replaced_is_offline(services: FakeServices) -> None:

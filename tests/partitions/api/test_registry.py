@@ -21,7 +21,16 @@ from partitions.errors import ErrorCode, KafkaError
 from partitions.replicas.interface import EpochEnd, TrimOutcome
 from tests.partitions.api.client import Client
 from tests.partitions.api.fakes import FakeServices
-from tests.partitions.api.requests import batch, fetch, produce
+from tests.partitions.api.groupkit import (
+    MEMBER,
+    SESSION_MS,
+    commit_request,
+    coordinating,
+    go_on,
+    group_record,
+    offset_record,
+)
+from tests.partitions.api.requests import batch, descriptions, fetch, produce
 
 EVERY_VERSION = [(api, version) for api in APIS for version in range(api.first, api.last + 1)]
 IDS = [f"{api.key.name.lower()}-{version}" for api, version in EVERY_VERSION]
@@ -30,6 +39,15 @@ ADVERTISED = {
     1: (4, 16),
     2: (1, 9),
     3: (0, 12),
+    8: (2, 9),
+    9: (1, 9),
+    10: (0, 4),
+    11: (0, 9),
+    12: (0, 4),
+    13: (0, 5),
+    14: (0, 5),
+    15: (0, 6),
+    16: (0, 5),
     18: (0, 4),
     19: (2, 7),
     20: (1, 6),
@@ -40,42 +58,16 @@ ADVERTISED = {
     33: (0, 2),
     35: (1, 5),
     37: (0, 3),
+    42: (0, 2),
     43: (0, 2),
     44: (0, 1),
     46: (0, 0),
+    47: (0, 0),
     55: (0, 2),
     60: (0, 2),
     61: (0, 0),
     75: (0, 0),
 }
-
-
-def descriptions(m: Any) -> dict[int, Any]:
-    """Ordinary requests of the describing APIs about topic `t`; `m` has the structs of one."""
-    return {
-        35: lambda: m.DescribeLogDirsRequest(
-            topics=[m.DescribableLogDirTopic(topic="t", partitions=[0])]
-        ),
-        43: lambda: m.ElectLeadersRequest(
-            topic_partitions=[m.TopicPartitions(topic="t", partitions=[0])], timeout=1000
-        ),
-        46: lambda: m.ListPartitionReassignmentsRequest(topics=None),
-        55: lambda: m.DescribeQuorumRequest(
-            topics=[
-                m.RequestTopicData(
-                    topic_name="__cluster_metadata",
-                    partitions=[m.RequestPartitionData(partition_index=0)],
-                )
-            ]
-        ),
-        60: lambda: m.DescribeClusterRequest(include_fenced_brokers=True),
-        61: lambda: m.DescribeProducersRequest(
-            topics=[m.TopicRequest(name="t", partition_indexes=[0])]
-        ),
-        75: lambda: m.DescribeTopicPartitionsRequest(
-            topics=[m.TopicRequest(name="t")], response_partition_limit=10, cursor=None
-        ),
-    }
 
 
 def request(key: int, version: int, topic_id: bytes) -> Any:
@@ -124,9 +116,8 @@ def request(key: int, version: int, topic_id: bytes) -> Any:
             ]
         ),
         **_admin_requests(m),
-        60: m.DescribeClusterRequest if key == 60 else None,
     }
-    return makers[key]()
+    return makers[key]() if key in makers else group_request(key, version)
 
 
 def _admin_requests(m: Any) -> dict[int, Any]:
@@ -154,10 +145,49 @@ def _admin_requests(m: Any) -> dict[int, Any]:
     }
 
 
+def group_request(key: int, version: int) -> Any:
+    """The same of group `g`, whose member is MEMBER, and of `empty`, which has none."""
+    m = wire.messages(key)
+    member = {"group_id": "g", "member_id": MEMBER}
+    makers: dict[int, Any] = {
+        8: lambda: commit_request("g", (0, 5), member_id=MEMBER, generation_id_or_member_epoch=1),
+        9: lambda: m.OffsetFetchRequest(
+            group_id="g",
+            topics=[m.OffsetFetchRequestTopic(name="t", partition_indexes=[0])],
+            groups=[m.OffsetFetchRequestGroup(group_id="g", topics=None)] if version >= 8 else [],
+        ),
+        10: lambda: m.FindCoordinatorRequest(key="g", coordinator_keys=["g"], key_type=0),
+        11: lambda: m.JoinGroupRequest(
+            **member,
+            session_timeout=SESSION_MS,
+            rebalance_timeout=SESSION_MS,
+            protocol_type="consumer",
+            protocols=[m.JoinGroupRequestProtocol(name="range", metadata=b"")],
+        ),
+        12: lambda: m.HeartbeatRequest(**member, generation_id=1),
+        13: lambda: m.LeaveGroupRequest(**member, members=[m.MemberIdentity(member_id=MEMBER)]),
+        14: lambda: m.SyncGroupRequest(
+            **member, generation_id=1, protocol_type="consumer", protocol_name="range"
+        ),
+        15: lambda: m.DescribeGroupsRequest(groups=["g"], include_authorized_operations=True),
+        16: m.ListGroupsRequest if key == 16 else None,
+        42: lambda: m.DeleteGroupsRequest(groups_names=["empty"]),
+        47: lambda: m.OffsetDeleteRequest(
+            group_id="empty",
+            topics=[
+                m.OffsetDeleteRequestTopic(
+                    name="t", partitions=[m.OffsetDeleteRequestPartition(partition_index=0)]
+                )
+            ],
+        ),
+    }
+    return makers[key]()
+
+
 def broker() -> tuple[FakeServices, bytes]:
-    """A broker with one topic that holds three records."""
-    services = FakeServices()
-    (replica,) = services.add_topic("t")
+    """A broker with one topic that holds three records, and two groups."""
+    services, _ = coordinating(group_record("g"), offset_record("empty", 0, 7))
+    replica = services.replicas[services.topics["t"].topic_id, 0]
     replica.store(3)
     replica.epoch_ends = {5: EpochEnd(5, 3)}
     return services, replica.topic_id
@@ -165,6 +195,7 @@ def broker() -> tuple[FakeServices, bytes]:
 
 def complete(services: FakeServices) -> None:
     """Whatever waits is done, successfully."""
+    go_on(services)
     for replica in services.replicas.values():
         replica.commit()
         for offset, on_done in replica.trims:
@@ -240,6 +271,15 @@ def test_every_version_survives_an_empty_request(api: Api, version: int) -> None
         1: "FetchRequest",
         2: "ListOffsetsRequest",
         3: "MetadataRequest",
+        8: "OffsetCommitRequest",
+        9: "OffsetFetchRequest",
+        10: "FindCoordinatorRequest",
+        11: "JoinGroupRequest",
+        12: "HeartbeatRequest",
+        13: "LeaveGroupRequest",
+        14: "SyncGroupRequest",
+        15: "DescribeGroupsRequest",
+        16: "ListGroupsRequest",
         18: "ApiVersionsRequest",
         19: "CreateTopicsRequest",
         20: "DeleteTopicsRequest",
@@ -250,9 +290,11 @@ def test_every_version_survives_an_empty_request(api: Api, version: int) -> None
         33: "AlterConfigsRequest",
         35: "DescribeLogDirsRequest",
         37: "CreatePartitionsRequest",
+        42: "DeleteGroupsRequest",
         43: "ElectLeadersRequest",
         44: "IncrementalAlterConfigsRequest",
         46: "ListPartitionReassignmentsRequest",
+        47: "OffsetDeleteRequest",
         55: "DescribeQuorumRequest",
         61: "DescribeProducersRequest",
         75: "DescribeTopicPartitionsRequest",

@@ -146,7 +146,9 @@ def test_unknown_api_versions_version_is_answered_in_version_0(services: FakeSer
     assert client.session.wants_read, "the client tries again on the same connection"
 
 
-@pytest.mark.parametrize("key, version", [(0, 2), (0, 12), (1, 17), (3, 13), (8, 2), (999, 0)])
+@pytest.mark.parametrize(
+    "key, version", [(0, 2), (0, 12), (1, 17), (3, 13), (8, 10), (24, 0), (999, 0)]
+)
 def test_what_is_not_served_closes(services: FakeServices, key: int, version: int) -> None:
     client = Client(services)
     head = struct.pack(">hhih", key, version, 1, -1)

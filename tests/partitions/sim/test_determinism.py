@@ -36,7 +36,7 @@ def test_the_trace_names_what_happened() -> None:
 
 
 @pytest.mark.sim
-@pytest.mark.parametrize("scenario", ["storm", "power", "restarts"])
+@pytest.mark.parametrize("scenario", ["storm", "power", "restarts", "groups"])
 def test_in_processes_with_different_hash_seeds(scenario: str) -> None:
     def output(hash_seed: str) -> bytes:
         command = [sys.executable, "-m", "partitions.testing", "--scenario", scenario]

@@ -7,6 +7,10 @@ from typing import Any
 
 import pytest
 
+from partitions.coordinators.groups.appending import Appender
+from partitions.coordinators.groups.loading import Loader
+from partitions.coordinators.groups.rewriting import Rewriter
+from partitions.coordinators.groups.schemas import Change
 from partitions.errors import ErrorCode
 from partitions.replicas.interface import AppendOutcome
 from partitions.replicas.replica import PartitionReplica
@@ -119,6 +123,32 @@ def forget_the_duplicate(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(PartitionReplica, "_answer_duplicate", end)
 
 
+def answer_groups_before_commit(patch: pytest.MonkeyPatch) -> None:
+    """A coordinator applies and answers what it has appended."""
+    append = Appender._append
+
+    def hasty(self: Appender, batch: Any) -> None:
+        append(self, batch)
+        batch.outcome = batch.outcome or ErrorCode.NONE
+
+    patch.setattr(Appender, "_append", hasty)
+
+
+def serve_groups_before_they_are_loaded(patch: pytest.MonkeyPatch) -> None:
+    """A new coordinator knows nothing, and says so as if that were all."""
+    patch.setattr(Loader, "start", lambda self: self._reactor.call_soon(self._done))
+
+
+def shorten_without_writing_again(patch: pytest.MonkeyPatch) -> None:
+    """A log of groups is trimmed, and what was live in it goes too."""
+
+    def nothing(self: Rewriter) -> list[Change]:
+        self._keys = []
+        return []
+
+    patch.setattr(Rewriter, "_some", nothing)
+
+
 @pytest.mark.sim
 @pytest.mark.parametrize(
     "broken, scenario",
@@ -133,6 +163,9 @@ def forget_the_duplicate(patch: pytest.MonkeyPatch) -> None:
         (forget_the_duplicate, "cut"),
         (trust_the_disk, "rot"),
         (go_on_with_a_bad_log, "rot"),
+        (answer_groups_before_commit, "groups"),
+        (serve_groups_before_they_are_loaded, "groups"),
+        (shorten_without_writing_again, "groups"),
     ],
 )
 def test_mutant_is_caught(broken: Break, scenario: str, monkeypatch: pytest.MonkeyPatch) -> None:

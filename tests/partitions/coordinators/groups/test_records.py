@@ -1,191 +1,131 @@
-"""Leaderships that are lost, records that are loaded, groups that are deleted."""
+"""Records of `__consumer_offsets`, byte for byte as Kafka lays them out."""
 
 from __future__ import annotations
 
-from tests.partitions.coordinators.groups.transcript import check
+import struct
+
+import pytest
+
+from partitions.coordinators.groups import GroupSnapshot, MemberSnapshot
+from partitions.coordinators.groups.schemas import (
+    BadRecord,
+    Change,
+    CommittedOffset,
+    GroupKey,
+    GroupValue,
+    OffsetKey,
+    decode,
+    decode_group,
+    encode_group,
+    encode_key,
+    encode_value,
+)
 
 
-def test_a_leadership_that_is_lost() -> None:
-    check(
-        """
-        set a v=3
-        set b v=3
-        set c v=3
-        settle a b
-          now Stable 1
-        join c
-          now PreparingRebalance 1
-        join b
-        drop
-          b: NOT_COORDINATOR b-1
-          c: NOT_COORDINATOR c-1
-          now Dead 1
-        join a
-          a: COORDINATOR_NOT_AVAILABLE a-1
-        sync a
-          a: sync COORDINATOR_NOT_AVAILABLE
-        beat a
-          COORDINATOR_NOT_AVAILABLE
-        leave a
-          COORDINATOR_NOT_AVAILABLE
-        commits a
-          COORDINATOR_NOT_AVAILABLE
-        delete
-          GROUP_ID_NOT_FOUND
-        wait 100
-        commit
-        """,
-    )
+def string(text: str | None) -> bytes:
+    data = (text or "").encode()
+    return struct.pack(">h", -1 if text is None else len(data)) + data
 
 
-def test_a_leadership_that_is_lost_while_assignments_are_written() -> None:
-    check(
-        """
-        set a v=3
-        join a
-          now PreparingRebalance 0
-        wait 3
-          a: a-1 in 1 range led by a-1 a-1= at 3 s
-          now CompletingRebalance 1 at 3 s
-        sync a a-1=xa
-          write 1: 1 range led by a-1 a-1=->xa
-        drop
-          a: sync NOT_COORDINATOR
-          now Dead 1
-        commit
-        """,
-    )
+KEY = OffsetKey("grüppe", "topic", 7)
+KEY_BYTES = struct.pack(">h", 1) + string("grüppe") + string("topic") + struct.pack(">i", 7)
+MEMBER = MemberSnapshot("m-1", "static", "client", "/10.0.0.1", 60_000, 10_000, b"sub", b"ass")
+SNAPSHOT = GroupSnapshot("consumer", 4, "range", "m-1", (MEMBER,))
 
 
-def test_a_new_coordinator_goes_on_where_the_record_says() -> None:
-    check(
-        """
-        set a v=3 protocols=range:ma,sticky:sa
-        set b v=3 protocols=range:mb
-        settle a b
-          now Stable 1
-        wait 9
-        beat b
-          NONE
-        restore
-        wait 9
-        beat a
-          NONE
-        beat b
-          NONE
-        commits a
-          NONE
-        sync b
-          b: assigned xb
-        describe
-          Stable consumer range a-1(a /127.0.0.1)=ma->xa b-1(b /127.0.0.1)=mb->xb
-        join b
-          b: b-1 in 1 range led by a-1
-        """,
-    )
+def group_bytes(version: int) -> bytes:
+    """A GroupMetadataValue of SNAPSHOT."""
+    head = struct.pack(">h", version) + string("consumer") + struct.pack(">i", 4)
+    head += string("range") + string("m-1")
+    if version >= 2:
+        head += struct.pack(">q", 1234)
+    head += struct.pack(">i", 1) + string("m-1")
+    if version >= 3:
+        head += string("static")
+    head += string("client") + string("/10.0.0.1")
+    if version >= 1:
+        head += struct.pack(">i", 60_000)
+    head += struct.pack(">i", 10_000)
+    return head + struct.pack(">i", 3) + b"sub" + struct.pack(">i", 3) + b"ass"
 
 
-def test_a_new_coordinator_finds_an_empty_group() -> None:
-    check(
-        """
-        set a v=3
-        settle a
-          now Stable 1
-        leave a
-          NONE
-          write 2: 2 - led by -
-          now Empty 2
-        commit
-        restore
-        describe
-          Empty consumer -
-        wait 1
-        set b v=3
-        settle b
-          now Stable 3
-        """,
-    )
+def test_keys() -> None:
+    assert encode_key(KEY) == KEY_BYTES
+    assert encode_key(GroupKey("g")) == struct.pack(">h", 2) + string("g")
+    assert decode(KEY_BYTES, None) == Change(KEY, None)
+    assert decode(b"\x00\x00" + KEY_BYTES[2:], None) == Change(KEY, None)
+    assert decode(encode_key(GroupKey("g")), None) == Change(GroupKey("g"), None)
 
 
-def test_the_record_of_a_group_says_nothing_of_generations_without_assignments() -> None:
-    check(
-        """
-        set a v=3
-        set b v=3
-        settle a
-          now Stable 1
-        join b
-          now PreparingRebalance 1
-        join a
-          a: a-1 in 2 range led by a-1 a-1= b-1=
-          b: b-1 in 2 range led by a-1
-          now CompletingRebalance 2
-        snapshot
-          1 range led by a-1 a-1=->xa
-        sync a a-1=new b-1=new
-          write 2: 2 range led by a-1 a-1=->new b-1=->new
-        snapshot
-          2 range led by a-1 a-1=->new b-1=->new
-        refuse NOT_LEADER_OR_FOLLOWER
-          a: sync NOT_COORDINATOR
-          now PreparingRebalance 2
-        snapshot
-          1 range led by a-1 a-1=->xa
-        """,
-    )
+@pytest.mark.parametrize("kind", [3, 10, 30_000])
+def test_keys_of_newer_kinds_are_passed_over(kind: int) -> None:
+    assert decode(struct.pack(">h", kind) + b"whatever", b"\x00\x63") is None
 
 
-def test_deleting() -> None:
-    check(
-        """
-        join a
-          a: MEMBER_ID_REQUIRED a-1
-        delete
-          NONE
-          write 1: none
-          now Dead 0
-        join a
-          a: COORDINATOR_NOT_AVAILABLE a-1
-        commit
-        delete
-          GROUP_ID_NOT_FOUND
-        """,
-    )
+@pytest.mark.parametrize(
+    "value, written",
+    [
+        (
+            CommittedOffset(100, 3, "note", 1_700_000_000_000),
+            struct.pack(">hqi", 3, 100, 3) + string("note") + struct.pack(">q", 1_700_000_000_000),
+        ),
+        (
+            CommittedOffset(100, -1, "", 5, 99),
+            struct.pack(">hq", 1, 100) + string("") + struct.pack(">qq", 5, 99),
+        ),
+    ],
+)
+def test_offsets(value: CommittedOffset, written: bytes) -> None:
+    assert encode_value(value) == written
+    assert decode(KEY_BYTES, written) == Change(KEY, value)
 
 
-def test_deleting_is_refused_while_there_are_members() -> None:
-    check(
-        """
-        set a v=3
-        settle a
-          now Stable 1
-        delete
-          NON_EMPTY_GROUP
-        leave a
-          NONE
-          write 2: 2 - led by -
-          now Empty 2
-        delete
-          NONE
-          write 3: none
-          now Dead 2
-        join a
-          a: COORDINATOR_NOT_AVAILABLE a-1
-        commits a as none
-          COORDINATOR_NOT_AVAILABLE
-        refuse 2 NOT_ENOUGH_REPLICAS
-        refuse 3 NOT_ENOUGH_REPLICAS
-          now Empty 2
-        snapshot
-          1 range led by a-1 a-1=->xa
-        delete
-          NONE
-          write 4: none
-          now Dead 2
-        commit
-        snapshot
-          none
-        delete
-          GROUP_ID_NOT_FOUND
-        """,
-    )
+@pytest.mark.parametrize("version", [0, 2])
+def test_older_offsets(version: int) -> None:
+    data = struct.pack(">hq", version, 100) + string("note") + struct.pack(">q", 5)
+    assert decode(KEY_BYTES, data) == Change(KEY, CommittedOffset(100, -1, "note", 5))
+
+
+def test_newer_offsets() -> None:
+    """Version 4 is flexible: a tag, the topic's id, follows."""
+    data = struct.pack(">hqi", 4, 100, 3) + b"\x05note" + struct.pack(">q", 5)
+    data += b"\x01\x00\x10" + bytes(16)
+    assert decode(KEY_BYTES, data) == Change(KEY, CommittedOffset(100, 3, "note", 5))
+
+
+def test_groups() -> None:
+    assert encode_group(GroupValue(SNAPSHOT, 1234)) == group_bytes(3)
+    for version in range(4):
+        value = decode_group(group_bytes(version))
+        assert value.since_ms == (1234 if version >= 2 else -1)
+        (member,) = value.snapshot.members
+        assert member.group_instance_id == ("static" if version >= 3 else None)
+        assert member.rebalance_timeout_ms == (60_000 if version >= 1 else 10_000)
+        assert (member.subscription, member.assignment) == (b"sub", b"ass")
+        assert value.snapshot.generation == 4
+    empty = GroupSnapshot("consumer", 5, None, None)
+    assert decode_group(encode_group(GroupValue(empty, 7))) == GroupValue(empty, 7)
+
+
+def test_newer_groups() -> None:
+    data = struct.pack(">h", 4) + b"\x09consumer" + struct.pack(">i", 4) + b"\x06range\x04m-1"
+    data += struct.pack(">q", 1234) + b"\x02\x04m-1\x07static\x07client\x0a/10.0.0.1"
+    data += struct.pack(">ii", 60_000, 10_000) + b"\x04sub\x04ass\x00\x00"
+    assert decode_group(data) == GroupValue(SNAPSHOT, 1234)
+
+
+@pytest.mark.parametrize("cut", range(0, 60, 7))
+def test_what_is_cut_off_is_refused(cut: int) -> None:
+    with pytest.raises(BadRecord):
+        decode_group(group_bytes(3)[:cut])
+    with pytest.raises(BadRecord):
+        decode(KEY_BYTES[: min(cut, len(KEY_BYTES) - 1)], None)
+
+
+def test_unknown_versions_of_values_are_refused() -> None:
+    with pytest.raises(BadRecord, match="newer release"):
+        decode(KEY_BYTES, struct.pack(">hqi", 5, 100, 3))
+    with pytest.raises(BadRecord, match="newer release"):
+        decode_group(struct.pack(">h", 5))
+    with pytest.raises(BadRecord, match="no key"):
+        decode(None, b"")

@@ -1,0 +1,400 @@
+"""The groups of one partition of `__consumer_offsets`, for one confirmed leader epoch.
+
+What is committed is in `Books`; members and generations, which the log knows only in part, are in
+a `ClassicGroup` per group. A group without members and without a record of its own needs no such
+object: it is made when somebody asks for it and forgotten when nothing depends on it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from enum import Enum
+
+import structlog
+
+from partitions.coordinators.groups.alarms import Alarms
+from partitions.coordinators.groups.answers import (
+    GroupDescription,
+    Persist,
+)
+from partitions.coordinators.groups.appending import Appender
+from partitions.coordinators.groups.asks import HeartbeatAsk, JoinAsk, LeaveAsk, SyncAsk
+from partitions.coordinators.groups.clients import (
+    Asker,
+    CoordinatorSettings,
+    Done,
+    HeldBytes,
+    Member,
+)
+from partitions.coordinators.groups.expiry import expired
+from partitions.coordinators.groups.group import ClassicGroup
+from partitions.coordinators.groups.loading import Loader
+from partitions.coordinators.groups.offsets import Books, Place
+from partitions.coordinators.groups.rewriting import Rewriter
+from partitions.coordinators.groups.schemas import (
+    BadRecord,
+    Change,
+    CommittedOffset,
+    GroupKey,
+    GroupValue,
+    OffsetKey,
+    decode_group,
+    encode_group,
+)
+from partitions.coordinators.groups.subscriptions import topics_in_use
+from partitions.errors import ErrorCode
+from partitions.replicas.interface import Replica
+from raftlog.seams import Reactor
+
+log = structlog.get_logger()
+
+GROUPS_MAX = 20_000
+"""Groups of one partition, about; further ones are refused."""
+LIVE_BYTES_MAX = 64 * 1024 * 1024
+"""Committed records of one partition; offsets that are new to a group are refused above it."""
+
+
+EXPIRED_MAX = 10_000
+"""Offsets of one group that go at one time: what is on its way to the log is bounded."""
+
+
+class State(Enum):
+    """Of a coordinator."""
+
+    LOADING = "loading"
+    ACTIVE = "active"
+    FAILED = "failed"
+    """The log could not be read; another leader may."""
+    CLOSED = "closed"
+
+
+class Coordinator:
+    """Made when the replica's leadership is confirmed, closed when it is lost."""
+
+    def __init__(
+        self,
+        replica: Replica,
+        reactor: Reactor,
+        settings: Callable[[], CoordinatorSettings],
+        held: HeldBytes,
+    ) -> None:
+        self.partition = replica.partition
+        self.epoch = replica.leader_epoch
+        self.state = State.LOADING
+        self._replica = replica
+        self._reactor = reactor
+        self._settings = settings
+        self._groups: dict[str, ClassicGroup] = {}
+        self._held = held
+        self._held_by: dict[ClassicGroup, int] = {}
+        """Each group's part of what is held."""
+        self._books = Books()
+        self._appender = Appender(replica, reactor, self._books.apply, self.close)
+        self.rewriter = Rewriter(replica, reactor, self._books, self._appender)
+        self._alarms = Alarms(reactor, self._tick)
+        self._confirming: list[Done] = []
+        self._full = False
+        self._loader = Loader(replica, reactor, self._books, self._loaded, self._not_loaded)
+        self._loader.start()
+
+    # --- from start to end
+
+    def _loaded(self) -> None:
+        settings, now = self._settings().groups, self._reactor.now_us()
+        try:
+            for group_id, book in self._books.groups.items():
+                if book.members is not None:
+                    snapshot = decode_group(book.members).snapshot
+                    group = ClassicGroup.restored(group_id, settings, snapshot, now)
+                    self._groups[group_id] = group
+        except BadRecord as error:
+            self._not_loaded(str(error))
+            return
+        self.state = State.ACTIVE
+        for group in list(self._groups.values()):
+            self._after(group)
+        self._appender.written_bytes = self._loader.read_bytes
+        self.rewriter.look()
+
+    def _not_loaded(self, reason: str) -> None:
+        self.state = State.FAILED
+        log.error("groups cannot be loaded", partition=self.partition, reason=reason)
+
+    def close(self) -> None:
+        """The leadership is lost: everyone who waits is told so, and nothing is kept."""
+        if self.state is State.CLOSED:
+            return
+        self.state = State.CLOSED
+        self._loader.cancel()
+        self.rewriter.close()
+        self._alarms.close()
+        groups, self._groups = self._groups, {}
+        for group in groups.values():
+            group.drop(ErrorCode.NOT_COORDINATOR)
+            self._answer(group)
+        self._held.used -= sum(self._held_by.values())
+        self._held_by.clear()
+        self._appender.close()
+
+    # --- groups
+
+    def __len__(self) -> int:
+        return len(self._groups.keys() | self._books.groups.keys())
+
+    def ids(self) -> Iterator[str]:
+        """Every group that is known, once."""
+        yield from self._groups
+        yield from [group for group in self._books.groups if group not in self._groups]
+
+    def _find(self, group_id: str) -> ClassicGroup | None:
+        """The group's machine, if the group exists."""
+        group = self._groups.get(group_id)
+        if group is None and group_id in self._books.groups:
+            return self._make(group_id)
+        return group
+
+    def _make(self, group_id: str) -> ClassicGroup:
+        group = self._groups[group_id] = ClassicGroup(group_id, self._settings().groups)
+        return group
+
+    def _obtain(self, group_id: str) -> ClassicGroup | None:
+        """The group's machine, made if there is none; None when there are too many groups."""
+        group = self._find(group_id)
+        if group is None:
+            if self._is_full(len(self._groups) + len(self._books.groups) >= GROUPS_MAX):
+                return None
+            group = self._make(group_id)
+        return group
+
+    def _is_full(self, full: bool) -> bool:
+        if full and not self._full:
+            log.error("a partition of consumer groups is full", partition=self.partition)
+        self._full = full
+        return full
+
+    def _tick(self, group: ClassicGroup) -> None:
+        group.tick(self._reactor.now_us())
+        self._after(group)
+
+    def _after(self, group: ClassicGroup) -> None:
+        """Carry out what a call has led to."""
+        for persist in self._answer(group):
+            self._persist(group, persist)
+        if self.state is State.CLOSED:
+            return
+        self._weigh(group, group.held_bytes)
+        if group.gone or (group.idle and group.snapshot() is None):
+            self._weigh(group, 0)
+            if self._groups.get(group.group_id) is group:
+                del self._groups[group.group_id]
+            self._alarms.forget(group)
+        else:
+            self._alarms.update(group)
+
+    def _weigh(self, group: ClassicGroup, size: int) -> None:
+        self._held.used += size - self._held_by.pop(group, 0)
+        if size:
+            self._held_by[group] = size
+
+    def _answer(self, group: ClassicGroup) -> list[Persist]:
+        """Hand out the answers; what is to be written is left to the caller."""
+        persists = []
+        for effect in group.effects():
+            if isinstance(effect, Persist):
+                persists.append(effect)
+            else:
+                effect.ticket.answered(effect)  # type: ignore[attr-defined]
+        return persists
+
+    def _persist(self, group: ClassicGroup, persist: Persist) -> None:
+        value = None
+        if persist.snapshot is not None:
+            value = encode_group(GroupValue(persist.snapshot, self._reactor.wall_ms()))
+        change = Change(GroupKey(group.group_id), value)
+
+        def done(error: ErrorCode) -> None:
+            if self.state is not State.CLOSED:
+                group.persisted(self._reactor.now_us(), persist.token, error)
+                self._after(group)
+                self.rewriter.look()
+
+        if value is not None and len(value) > self._replica.max_message_bytes:
+            self._reactor.call_soon(lambda: done(ErrorCode.MESSAGE_TOO_LARGE))
+        else:
+            self._appender.submit([change], done)
+
+    # --- what members ask
+
+    def join(self, group_id: str, asker: Asker, ask: JoinAsk) -> ErrorCode:
+        """Anything but NONE is the answer; otherwise `asker` gets one, now or later."""
+        group = self._find(group_id)
+        if group is None and ask.member_id:
+            return ErrorCode.UNKNOWN_MEMBER_ID
+        if self._held.used + sum(len(said) for _, said in ask.protocols) > self._held.limit:
+            return ErrorCode.GROUP_MAX_SIZE_REACHED
+        group = group or self._obtain(group_id)
+        if group is None:
+            return ErrorCode.POLICY_VIOLATION
+        group.join(self._reactor.now_us(), asker, ask)
+        self._after(group)
+        return ErrorCode.NONE
+
+    def sync(self, group_id: str, asker: Asker, ask: SyncAsk) -> ErrorCode:
+        """Anything but NONE is the answer; otherwise `asker` gets one, now or later."""
+        group = self._find(group_id)
+        if group is None:
+            return ErrorCode.UNKNOWN_MEMBER_ID
+        group.sync(self._reactor.now_us(), asker, ask)
+        self._after(group)
+        return ErrorCode.NONE
+
+    def forget(self, group_id: str, asker: Asker) -> None:
+        """The client behind `asker` has left."""
+        group = self._groups.get(group_id)
+        if group is not None:
+            group.forget(self._reactor.now_us(), asker)
+            self._after(group)
+
+    def heartbeat(self, group_id: str, ask: HeartbeatAsk) -> ErrorCode:
+        """The answer."""
+        group = self._find(group_id)
+        if group is None:
+            return ErrorCode.UNKNOWN_MEMBER_ID
+        error = group.heartbeat(self._reactor.now_us(), ask)
+        self._after(group)
+        return error
+
+    def leave(self, group_id: str, asks: list[LeaveAsk]) -> list[ErrorCode]:
+        """One answer per member."""
+        group = self._find(group_id)
+        if group is None:
+            return [ErrorCode.UNKNOWN_MEMBER_ID] * len(asks)
+        errors = group.leave(self._reactor.now_us(), asks)
+        self._after(group)
+        return errors
+
+    # --- offsets
+
+    def commit(
+        self, group_id: str, member: Member, offsets: Mapping[Place, CommittedOffset], done: Done
+    ) -> ErrorCode:
+        """Anything but NONE is the answer; otherwise `done` is called, later."""
+        group = self._find(group_id)
+        if group is None and member.generation >= 0:
+            return ErrorCode.ILLEGAL_GENERATION
+        group = group or self._obtain(group_id)
+        if group is None:
+            return ErrorCode.POLICY_VIOLATION
+        error = group.check_commit(
+            self._reactor.now_us(), member.member_id, member.group_instance_id, member.generation
+        )
+        self._after(group)
+        if error is ErrorCode.NONE and self._is_full(self._books.live_bytes > LIVE_BYTES_MAX):
+            known = self.offsets(group_id)
+            if any(place not in known for place in offsets):
+                return ErrorCode.POLICY_VIOLATION
+        if error is ErrorCode.NONE:
+            changes = [Change(OffsetKey(group_id, *place), v) for place, v in offsets.items()]
+            self._submit(changes, done)
+        return error
+
+    def _submit(self, changes: list[Change], done: Done) -> None:
+        def settled(error: ErrorCode) -> None:
+            done(error)
+            self.rewriter.look()
+
+        self._appender.submit(changes, settled)
+
+    def confirm(self, done: Done) -> None:
+        """Call `done` once it is sure that no other leader has acknowledged anything before now
+        that `offsets` does not hold; with NOT_COORDINATOR when it is not."""
+        self._confirming.append(done)
+        if len(self._confirming) == 1:
+            self._reactor.call_soon(self._confirm)
+
+    def _confirm(self) -> None:
+        confirming, self._confirming = self._confirming, []
+
+        def answered(leads: bool) -> None:
+            sure = leads and self.state is State.ACTIVE
+            error = ErrorCode.NONE if sure else ErrorCode.NOT_COORDINATOR
+            for done in confirming:
+                done(error)
+
+        if self.state is State.CLOSED:
+            answered(False)
+        else:
+            self._replica.confirm(answered)
+
+    def offsets(self, group_id: str) -> Mapping[Place, CommittedOffset]:
+        """The committed offsets of a group; see `confirm`."""
+        book = self._books.groups.get(group_id)
+        return {} if book is None else book.offsets
+
+    def delete_offsets(self, group_id: str, places: list[Place], done: Done) -> None:
+        """Take committed offsets away; `done` is called later."""
+        self._submit([Change(OffsetKey(group_id, *place), None) for place in places], done)
+
+    def topics_in_use(self, group_id: str) -> frozenset[str] | None:
+        """Topics that members of the group read; None: it cannot be known, it may be any."""
+        return topics_in_use(self.describe(group_id))
+
+    # --- whole groups
+
+    def describe(self, group_id: str) -> GroupDescription | None:
+        """None when there is no such group."""
+        group = self._find(group_id)
+        if group is None:
+            return None
+        description = group.describe()
+        self._after(group)
+        return description
+
+    def delete(self, group_id: str, done: Done) -> ErrorCode:
+        """Anything but NONE is the answer; otherwise `done` is called, later."""
+        group = self._find(group_id)
+        if group is None:
+            return ErrorCode.GROUP_ID_NOT_FOUND
+        error = group.delete()
+        self._after(group)
+        if error is ErrorCode.NONE:
+            keys = dict.fromkeys(OffsetKey(group_id, *place) for place in self.offsets(group_id))
+            on_their_way = self._appender.waiting_keys() | self._appender.appended_keys()
+            late = [k for k in on_their_way if type(k) is OffsetKey and k.group == group_id]
+            keys.update(dict.fromkeys(sorted(late)))
+            self._submit([Change(key, None) for key in keys], done)
+        return error
+
+    def forget_topics(self, topics: frozenset[str]) -> None:
+        """Topics were deleted: committed offsets in them go too."""
+        if self.state is not State.ACTIVE:
+            return
+        gone = [
+            Change(OffsetKey(group_id, *place), None)
+            for group_id, book in self._books.groups.items()
+            for place in book.offsets
+            if place[0] in topics
+        ]
+        if gone:
+            self._appender.submit(gone, lambda error: self.rewriter.look())
+
+    def expire(self) -> None:
+        """Take away what nobody has used for long (KIP-211)."""
+        if self.state is not State.ACTIVE:
+            return
+        for group_id in list(self.ids()):
+            group = self._find(group_id)
+            if group is not None:
+                self._expire(group_id, group)
+
+    def _expire(self, group_id: str, group: ClassicGroup) -> None:
+        book = self._books.groups.get(group_id)
+        if book is None:
+            return
+        now_ms, retention_ms = self._reactor.wall_ms(), self._settings().retention_ms
+        places = expired(book, group.describe(), now_ms, retention_ms)
+        if places:
+            self.delete_offsets(group_id, places[:EXPIRED_MAX], lambda error: None)
+        elif group.idle and not book.offsets and group.snapshot() is not None:
+            group.delete()
+        self._after(group)
