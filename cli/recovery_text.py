@@ -106,6 +106,7 @@ def compared_row(each: Comparison) -> dict[str, Any]:
         "worse": each.worse,
         "voters_compared": [replica.node for replica in each.present],
         "voters_needed": each.needed,
+        "majority": each.majority,
     }
 
 

@@ -7,8 +7,10 @@ from typing import NamedTuple
 
 from partitions.recover.copies import Copy
 from partitions.recover.report import Report
+from raftlog.core.membership import voters_of
+from raftlog.core.quorum import Outcome, majority, outcome
 from raftlog.errors import Misconfigured
-from raftlog.types import ReplicaId
+from raftlog.types import Configuration, ReplicaId
 
 
 class Comparison(NamedTuple):
@@ -22,8 +24,13 @@ class Comparison(NamedTuple):
     """(term, index) of that copy's end."""
     present: tuple[ReplicaId, ...]
     """Voters whose intact copies were compared."""
-    needed: int
-    """Voters that make a majority, by the configuration of the best copy."""
+    configuration: Configuration
+    """Of the best copy."""
+
+    @property
+    def needed(self) -> int:
+        """Voters that make a majority; while they are being exchanged, of the new ones."""
+        return majority(len(self.configuration.voters))
 
     @property
     def worse(self) -> bool:
@@ -32,8 +39,12 @@ class Comparison(NamedTuple):
 
     @property
     def majority(self) -> bool:
-        """Nothing is lost: the group goes on by itself when these brokers are started."""
-        return len(self.present) >= self.needed
+        """Nothing is lost: the group goes on by itself when these brokers are started.
+
+        While voters are being exchanged, that takes a majority of the outgoing ones as well.
+        """
+        votes = dict.fromkeys(self.present, True)
+        return outcome(self.configuration, votes) is Outcome.WON
 
 
 def compare(
@@ -58,13 +69,13 @@ def compare(
 
 def _compare(own: Copy, held: Sequence[tuple[ReplicaId, Copy]]) -> Comparison:
     best = max([copy for _, copy in held], key=lambda copy: copy.rank, default=own)
-    voters = best.configuration.voters
+    voters = voters_of(best.configuration)
     return Comparison(
         own,
         tuple([replica.node for replica, copy in held if copy.rank == best.rank]),
         best.rank,
         tuple([replica for replica, _ in held if replica in voters]),
-        len(voters) // 2 + 1,
+        best.configuration,
     )
 
 

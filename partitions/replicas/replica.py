@@ -32,6 +32,7 @@ from partitions.replicas.interface import (
 from partitions.replicas.offline import storage_error
 from partitions.replicas.traffic import Traffic
 from partitions.replicas.trim import decode_trim, encode_trim
+from partitions.replicas.watchers import Watchers
 from partitions.storage import Duplicate, PartitionLog
 from raftlog.engine import Group, Outcome
 from raftlog.engine.group import SnapshotSink
@@ -76,8 +77,9 @@ class PartitionReplica:
         self._guard = guard
         self._led = led
         self._failed = failed
-        self._watchers: dict[int, Callable[[], None]] = {}
-        self._next_watcher = 0
+        self._watchers = Watchers()
+        self.watch = self._watchers.add
+        """See `interface.Replica.watch`."""
         self._controls = deque([(e.index, decode_trim(e.payload)) for e in log.controls()])
         """(index, new log start) of trims in the log that are not known to be committed."""
 
@@ -265,7 +267,7 @@ class PartitionReplica:
     def retire(self) -> None:
         """The topic was deleted: stop serving and wake whoever waits."""
         self._resign()
-        self._wake()
+        self._watchers.wake()
 
     def _resign(self) -> None:
         if self.is_leader:
@@ -307,21 +309,6 @@ class PartitionReplica:
         """What was read is not what was written: stop, and have the client ask another."""
         self.group_handle.take_offline(str(error))
         return storage_error(self.topic, self.partition)
-
-    def watch(self, callback: Callable[[], None]) -> Callable[[], None]:
-        """See `interface.Replica.watch`."""
-        key = self._next_watcher
-        self._next_watcher += 1
-        self._watchers[key] = callback
-        return lambda: self._forget(key)
-
-    def _forget(self, key: int) -> None:
-        self._watchers.pop(key, None)
-
-    def _wake(self) -> None:
-        watchers, self._watchers = self._watchers, {}
-        for callback in watchers.values():
-            callback()
 
     def offset_for_timestamp(self, timestamp_ms: int) -> TimestampedOffset | None:
         """See `interface.Replica.offset_for_timestamp`."""
@@ -375,8 +362,7 @@ class PartitionReplica:
         while self._controls and self._controls[0][0] <= index:
             at, start = self._controls.popleft()
             self._trim(start, at)
-        if self._watchers:
-            self._wake()
+        self._watchers.wake()
 
     def _trim(self, log_start_offset: int, index: int) -> None:
         """Carry out a committed trim; the core must know what it can no longer read."""
@@ -394,13 +380,13 @@ class PartitionReplica:
             self._led(self)
         elif not leads:
             self._resign()
-        self._wake()
+        self._watchers.wake()
 
     def offline(self, reason: str) -> None:
         """Out of service: whoever waits is woken, and told where to turn, later in the pass."""
         self._resign()
         self._failed(self, reason)
-        self._reactor.call_soon(self._wake)
+        self._reactor.call_soon(self._watchers.wake)
 
     def read_snapshot(self, cursor: int, max_bytes: int) -> tuple[SnapshotMeta, bytes, bool]:
         """Part of the manifest and the segment files."""

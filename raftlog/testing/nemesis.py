@@ -12,9 +12,8 @@ from typing import Protocol
 
 from raftlog.testing.network import LinkQuality
 from raftlog.testing.operator import Operator
-from raftlog.testing.options import Options
 from raftlog.testing.replica import Replica
-from raftlog.testing.world import World
+from raftlog.testing.siege import Besieged, Siege
 from raftlog.types import Role
 
 WEATHERS = (
@@ -28,10 +27,8 @@ WEATHERS = (
 NEED_TWO = ("partition", "one_way", "transfer", "flapping")
 
 
-class Patient(World, Protocol):
+class Patient(Besieged, Protocol):
     """The cluster as the nemesis sees it."""
-
-    options: Options
 
     def restart(self, replica: Replica) -> None:
         """Start a stopped replica."""
@@ -41,9 +38,6 @@ class Patient(World, Protocol):
 
     def snapshot(self, replica: Replica) -> None:
         """Have a replica take a snapshot now."""
-
-    def leader(self) -> Replica | None:
-        """A replica that believes to lead, of the highest term."""
 
 
 class Nemesis:
@@ -55,6 +49,7 @@ class Nemesis:
         self._over = False
         self._slow: dict[int, int] = {}
         self._operator = Operator(cluster, random)
+        self._besiegers = Siege(cluster, Random(f"siege/{cluster.options.seed}"), self._after)
         self._rotting: Replica | None = None
         alone = cluster.options.nodes == 1
         self._faults: dict[str, Callable[[], None]] = {
@@ -107,6 +102,9 @@ class Nemesis:
         reactor.post_at(reactor.now_us() + wait_us, unless_over)
 
     def _strike(self) -> None:
+        if self._besiegers.undisturbed:
+            self._schedule()
+            return
         name = self._random.choice(list(self._faults))
         self._cluster.checker.probes[f"fault: {name}"] += 1
         self._cluster.trace.add((self._cluster.reactor.now_us(), -1, "fault", name))
@@ -203,6 +201,9 @@ class Nemesis:
                 self._cluster.stop(replica)
                 self._cluster.restart(replica)
         self._after(5_000 + self._duration(50_000), self._campaign)
+
+    def _siege(self) -> None:
+        self._besiegers.begin()
 
     def _bridge(self) -> None:
         """Only one node sees both halves (a majority ring's smallest form)."""

@@ -6,7 +6,7 @@ every 100 ms nothing ever gets far enough to be lost (Groce et al., "Swarm Testi
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 
 from raftlog.core.timing import Timing
@@ -39,7 +39,10 @@ FULL_DISK = "disk_full"
 BIT_ROT = "bit_rot"
 """Costs the run a replica for good: only where a majority is left, and nobody changes members."""
 
-ALL_FAULTS = (*FAULTS, *DISK_FAULTS, FULL_DISK, BIT_ROT)
+SIEGE = "siege"
+"""Where leases are tried; see `raftlog.testing.siege`."""
+
+ALL_FAULTS = (*FAULTS, *DISK_FAULTS, FULL_DISK, BIT_ROT, SIEGE)
 
 SECOND_US = 1_000_000
 
@@ -103,9 +106,7 @@ class Options:
             if Random(f"rot/{seed}").random() < 0.4:
                 chosen.append(BIT_ROT)
         leases = size.random() < 0.3
-        if leases:
-            chosen += ["coup", "transfer"]  # nothing else puts a lease to the test
-        return Options(
+        options = Options(
             seed=seed,
             nodes=nodes,
             spares=2 if "membership" in chosen else 0,
@@ -122,10 +123,8 @@ class Options:
                 max_append_bytes=random.choice((32, 1024, 1 << 20)),
                 max_uncommitted_bytes=random.choice((64, 1 << 20)),
                 eager_commit=random.random() < 0.5,
-                lease_reads=leases,
                 clock_drift_ppm=max(drift_ppm, 100),
             ),
-            read_share=0.6 if leases else 0.2,
             pass_us=random.choice((0, 0, 200, 2_000)),
             wire=random.random() < 0.15,
             write_first=random.random() < 0.5,
@@ -138,6 +137,23 @@ class Options:
             # rounds that span sectors and pages are torn in more ways
             payload_bytes=size.choice((16, 16, 16, 2000)) if disk == "wal" else 16,
         )
+        return _with_leases(options) if leases else options
+
+
+def _with_leases(options: Options) -> Options:
+    """The same with reads by lease, under what puts a lease to the test."""
+    random = Random(f"leases/{options.seed}")
+    chosen = {*options.faults, "coup", "transfer", SIEGE}
+    drift_ppm = random.choice((0, 50_000, 200_000))
+    quick_disks = random.random() < 0.5  # for elections as close to a lease as can be
+    return replace(
+        options,
+        faults=tuple(fault for fault in ALL_FAULTS if fault in chosen),
+        timing=options.timing._replace(lease_reads=True, clock_drift_ppm=max(drift_ppm, 100)),
+        read_share=0.6,
+        drift_ppm=drift_ppm,
+        sync_max_us=400 if quick_disks else options.sync_max_us,
+    )
 
 
 def _draw_quality(random: Random) -> LinkQuality:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections import Counter
 
+from raftlog.testing.siege import IN_TIME
+
 SWEEP_SEEDS = 150
 """So many seeds of ten seconds reach everything."""
 
@@ -20,6 +22,7 @@ EXPECTED = (
     "joint configuration taken over",
     "leader crashed",
     "leader elected with uncommitted entries",
+    IN_TIME,
     "leader left the group",
     "leader stepped down with entries in flight",
     "learner became a voter",

@@ -187,6 +187,15 @@ class VirtualProcess:
             now += now * self._drift_ppm // 1_000_000
         return now + self._offset_us
 
+    def set_drift(self, drift_ppm: int) -> None:
+        """From now on its monotonic clock runs fast or slow by so much; it does not jump.
+
+        Timers that were set before keep their moment, and may so find their time not come.
+        """
+        before = self.now_us()
+        self._drift_ppm = drift_ppm
+        self._offset_us += before - self.now_us()
+
     def wall_ms(self) -> int:
         """This process's wall clock, milliseconds since 1970 UTC."""
         return self._reactor.wall_ms() + self._wall_skew_ms

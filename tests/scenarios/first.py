@@ -279,11 +279,18 @@ CASES: tuple[Case, ...] = (
     Case(
         12,
         "clocks that differ",
-        voting.holds_leases_for_too_long,
+        told.takes_all_clocks_for_equal,
         tests(
             LEASES,
             "TestLease::test_the_lease_is_shorter_than_the_pledge_by_what_clocks_may_differ",
+            "TestLease::test_a_lease_has_ended_by_all_clocks_when_the_first_voter_is_free_again",
         ),
+    ),
+    Case(
+        12,
+        "a lease outlives its pledges by as long as their answers took",
+        told.counts_its_lease_from_the_answer,
+        tests(LEASES, "TestLease::test_the_lease_begins_with_the_round_and_not_with_its_answer"),
     ),
     Case(
         12,

@@ -10,7 +10,6 @@ from raftlog.core import changes, election, reads
 from raftlog.core.membership import voters_of
 from raftlog.core.replica import Replica
 from raftlog.core.roles import Candidate, Event, Leader
-from raftlog.core.timing import Timing
 
 
 def forgets_its_vote_when_it_steps_down(patch: MonkeyPatch) -> None:
@@ -119,11 +118,6 @@ def confirms_reads_by_the_new_voters_alone(patch: MonkeyPatch) -> None:
         leader.outgoing = outgoing
 
     patch.setattr(reads, "_answer", answer)
-
-
-def holds_leases_for_too_long(patch: MonkeyPatch) -> None:
-    """A lease lasts as long as an election takes at most, and not as long as it is pledged."""
-    patch.setattr(Timing, "lease_us", property(lambda self: self.election_max_us))
 
 
 def reads_by_a_clock_that_stood_still(patch: MonkeyPatch) -> None:

@@ -12,7 +12,7 @@ from partitions.testing.broker import SimBroker
 from raftlog.disk.properties import read_properties
 from raftlog.errors import Misconfigured
 from raftlog.testing.disk import VirtualDisk
-from raftlog.types import METADATA_GROUP
+from raftlog.types import METADATA_GROUP, Configuration
 from tests.partitions.recover.kit import (
     AHEAD,
     BEHIND,
@@ -43,6 +43,30 @@ def test_the_copy_with_the_highest_term_and_index_is_best() -> None:
         assert not each.worse
     three = [("ahead", ahead), ("other", report_of(found[OTHER]))]
     assert all(each.majority for each in recover.compare(mine, three, WORDS))
+
+
+def test_a_group_whose_voters_are_being_exchanged_needs_a_majority_of_both() -> None:
+    """The brokers 4 to 6 take over from 1 to 3; neither three nor two of both halves are one."""
+    found = disks(6, (1, 2, 3, 4, 5, 6))
+    reports = {node: report_of(disk) for node, disk in found.items()}
+    ids = [reports[node].properties.replica for node in range(1, 7)]
+    joint = Configuration(voters=tuple(ids[3:]), outgoing=tuple(ids[:3]))
+
+    def majority(*nodes: int) -> bool:
+        mine, *others = (
+            each._replace(copies=tuple(c._replace(configuration=joint) for c in each.copies))
+            for each in (reports[node] for node in nodes)
+        )
+        compared = recover.compare(mine, [("other", other) for other in others], WORDS)
+        for each in compared:
+            assert [replica.node for replica in each.present] == list(nodes)
+        (holds,) = {each.majority for each in compared}
+        return holds
+
+    assert not majority(4, 5, 6)
+    assert not majority(4, 5, 1)
+    assert not majority(1, 2, 3, 4)
+    assert majority(4, 5, 1, 2)
 
 
 def test_reports_that_say_nothing_about_this_group_are_refused() -> None:

@@ -39,6 +39,34 @@ class TestLease:
         world.now += 1
         assert not self.answered(world, 3)
 
+    def test_the_lease_begins_with_the_round_and_not_with_its_answer(self) -> None:
+        """The pledge began when the follower was asked, however long its answer took."""
+        world = self.leased()
+        world.now += self.TIMING.lease_us
+        world.tick("A")
+        began = world.now
+        assert not self.answered(world, 2)
+        world.deliver("A", "B")
+        world.now += self.TIMING.lease_us // 2
+        world.deliver("B", "A")
+        assert [read.context for read in world.hosts["A"].reads if read.index >= 0] == [1, 2]
+        assert world["A"].lease_until_us == began + self.TIMING.lease_us
+        world.now = began + self.TIMING.lease_us
+        assert not self.answered(world, 3)
+
+    def test_a_lease_has_ended_by_all_clocks_when_the_first_voter_is_free_again(self) -> None:
+        """The leader's clock as slow, and the followers' as fast, as is stated."""
+        world = self.leased()
+        began, timing = world.now, self.TIMING
+        world.isolate("A")
+        free_us = timing.election_min_us * 10 // 11  # a tenth too fast
+        world.now = began + timing.election_min_us
+        world["B"].campaign(world.now)
+        world.settle("B", "C")
+        assert world["B"].role is Role.LEADER
+        world.now = began + free_us * 9 // 10 + 1  # a tenth too slow
+        assert not self.answered(world, 2)
+
     def test_the_lease_is_shorter_than_the_pledge_by_what_clocks_may_differ(self) -> None:
         assert self.TIMING.lease_us * 1.1 <= self.TIMING.election_min_us * 0.9
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from raftlog.testing.__main__ import main
@@ -17,13 +15,8 @@ SEEDS = range(1, 121)
 
 
 def first_failure(mutant: Mutant) -> Failure | None:
-    overrides = dict(mutant.circumstances)
-    leases = overrides.pop("lease_reads", None)
     for seed in SEEDS:
-        options = replace(Options.draw(seed, disk=mutant.disk), **overrides)
-        if leases is not None:
-            options = replace(options, timing=options.timing._replace(lease_reads=leases))
-        outcome = run_seed(options)
+        outcome = run_seed(mutant.options(seed))
         if isinstance(outcome, Failure):
             return outcome
     return None

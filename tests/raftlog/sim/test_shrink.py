@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from raftlog.testing.schedule import Schedule, parse
 from raftlog.testing.shrink import RUNS_MAX, shrink
 from tests.raftlog.sim.mutants import MUTANTS
 from tests.raftlog.sim.mutants.logs import acks_before_durable
+from tests.raftlog.sim.mutants.table import under
 
 ROOT = Path(__file__).resolve().parents[3]
 EVENTS_MAX = 80
@@ -50,16 +51,11 @@ class Case:
     patch: Callable[[pytest.MonkeyPatch], None]
     circumstances: dict[str, Any]
     first_seed: int = 1
-    lease_reads: bool | None = None
-    """None: as drawn."""
 
     def fail(self) -> tuple[Options, Failure]:
         """The first seed that shows it."""
         for seed in range(self.first_seed, self.first_seed + 100):
-            options = replace(Options.draw(seed, disk="model"), **self.circumstances)
-            if self.lease_reads is not None:
-                timing = options.timing._replace(lease_reads=self.lease_reads)
-                options = replace(options, timing=timing)
+            options = under(self.circumstances, Options.draw(seed, disk="model"))
             outcome = run_seed(options)
             if isinstance(outcome, Failure):
                 return options, outcome
@@ -68,9 +64,7 @@ class Case:
 
 def of_table(name: str, first_seed: int = 1) -> Case:
     mutant = MUTANTS[name]
-    circumstances = dict(mutant.circumstances)
-    lease_reads = circumstances.pop("lease_reads", None)
-    return Case(mutant.patch, circumstances, first_seed, lease_reads)
+    return Case(mutant.patch, mutant.circumstances, first_seed)
 
 
 BEHIND = {"faults": ("isolate_leader", "crash"), "snapshot_every": 7, "fault_every_us": 400_000}

@@ -65,6 +65,17 @@ def test_a_pause_defers_in_order_and_loses_nothing() -> None:
     assert seen == [("x", 100), ("y", 100), ("z", 200)]
 
 
+def test_a_clock_whose_rate_changes_does_not_jump() -> None:
+    reactor = VirtualReactor(1)
+    process = reactor.process("a", clock_offset_us=12_345, drift_ppm=200_000)
+    reactor.run_until(1_000_000)
+    assert process.now_us() == 1_212_345
+    process.set_drift(-200_000)
+    assert process.now_us() == 1_212_345
+    reactor.run_until(1_500_000)
+    assert process.now_us() == 1_612_345
+
+
 @pytest.mark.parametrize("drift_ppm", [-300_000, -7, 0, 13, 500_000])
 def test_a_timer_never_fires_before_its_own_clock_says_so(drift_ppm: int) -> None:
     reactor, seen = VirtualReactor(1), list[tuple[int, int]]()

@@ -9,9 +9,10 @@ from pytest import MonkeyPatch
 from raftlog.core import reads, transfer
 from raftlog.core.replica import Replica
 from raftlog.core.roles import Leader
+from raftlog.core.timing import Timing
 from raftlog.ready import ReadState
 from raftlog.testing import replica as host
-from tests.raftlog.sim.mutants.table import LEASES, STALE_READS, mutant
+from tests.raftlog.sim.mutants.table import FAST_AND_SLOW, LEASES, STALE_READS, mutant
 
 
 @mutant({"no acknowledged write is lost", "linearizable"}, fault=2)
@@ -55,6 +56,26 @@ def reads_without_a_quorum(patch: MonkeyPatch) -> None:
 def pledges_nothing(patch: MonkeyPatch) -> None:
     """A follower that answered a read round helps others to lead as soon as it likes."""
     patch.setattr(Replica, "pledge", lambda self: None)
+
+
+@mutant({"linearizable"}, circumstances=LEASES)
+def counts_its_lease_from_the_answer(patch: MonkeyPatch) -> None:
+    """The lease begins when a quorum has answered, not when the round that it answered began."""
+    right = reads._answer
+
+    def answer(replica: Any, leader: Any) -> None:
+        before = leader.lease_until_us
+        right(replica, leader)
+        if leader.lease_until_us != before:
+            leader.lease_until_us = replica.now_us + replica.timing.lease_us
+
+    patch.setattr(reads, "_answer", answer)
+
+
+@mutant({"linearizable"}, circumstances=FAST_AND_SLOW)
+def takes_all_clocks_for_equal(patch: MonkeyPatch) -> None:
+    """The lease is as long as the pledges, as if no clock ran slower than another."""
+    patch.setattr(Timing, "lease_us", property(lambda timing: timing.election_min_us))
 
 
 @mutant({"linearizable"}, circumstances=LEASES)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pytest import MonkeyPatch
 
 from raftlog.testing.network import LinkQuality
+from raftlog.testing.options import Options
 
 STALE_READS: dict[str, Any] = {
     "faults": ("pause", "isolate_leader"),
@@ -41,12 +42,15 @@ CHURN: dict[str, Any] = {
 """Members come and go while leaders do."""
 
 LEASES: dict[str, Any] = {
-    "faults": ("isolate_leader", "transfer", "campaign", "coup"),
+    "faults": ("isolate_leader", "transfer", "campaign", "coup", "siege"),
     "read_share": 0.7,
     "fault_every_us": 200_000,
     "lease_reads": True,
 }
 """Leaders that rely on leases, and others that want to lead."""
+
+FAST_AND_SLOW: dict[str, Any] = {**LEASES, "drift_ppm": 50_000}
+"""The same, with clocks that differ by a tenth."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +66,20 @@ class Mutant:
     circumstances: dict[str, Any]
     """Options that bring it to light soon; most seeds have something else in mind."""
     disk: str
+
+    def options(self, seed: int) -> Options:
+        """What `seed` draws, in the mutant's circumstances."""
+        return under(self.circumstances, Options.draw(seed, disk=self.disk))
+
+
+def under(circumstances: dict[str, Any], options: Options) -> Options:
+    """`options` in these circumstances; leases know by how much clocks differ in them."""
+    fields = dict(circumstances)
+    leases = fields.pop("lease_reads", options.timing.lease_reads)
+    options = replace(options, **fields)
+    stated = max(options.timing.clock_drift_ppm, options.drift_ppm)
+    timing = options.timing._replace(lease_reads=leases, clock_drift_ppm=stated)
+    return replace(options, timing=timing)
 
 
 MUTANTS: dict[str, Mutant] = {}
