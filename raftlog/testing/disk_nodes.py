@@ -35,7 +35,8 @@ class Inode:
         self.at_risk: dict[int, bytes] = {}
         self.forgotten: dict[int, bytes] = {}
         self.forgotten_size: int | None = None
-        """The size whose sync failed; a later sync makes only another size durable."""
+        """The size whose sync failed: a later sync makes it durable only if it was changed since,
+        be it back to the same."""
         self.unreadable = False
 
     def write(self, data: Buffer, offset: int) -> None:
@@ -50,6 +51,8 @@ class Inode:
             content.extend(bytes(offset - size))
         self._touch(offset, end)
         content[offset:end] = data
+        if end > size:
+            self.forgotten_size = None
 
     def _touch(self, start: int, end: int) -> None:
         page_bytes = self.page_bytes
@@ -73,6 +76,7 @@ class Inode:
         if size < present:
             self._touch(size, present)
             del self.content[size:]
+            self.forgotten_size = None
         elif size > present:
             self.write(bytes(size - present), present)
 

@@ -140,6 +140,21 @@ def test_written_again_after_a_failed_sync() -> None:
         assert _after_crash(disk) == b"n" * PAGE
 
 
+def test_cut_and_grown_again_after_a_failed_sync() -> None:
+    """The size is what it was when the sync failed, but it was changed since."""
+    for seed in range(40):
+        disk = _durable_file(seed, b"o" * 100)
+        file = disk.open("f")
+        file.pwrite([b"n" * 100], 100)
+        disk.fail_sync()
+        with pytest.raises(OSError, match="injected"):
+            file.sync()
+        file.truncate(50)
+        file.pwrite([b"n" * 150], 50)
+        file.sync()
+        assert _after_crash(disk) == b"o" * 50 + b"n" * 150
+
+
 def test_faults_hit_the_nth_call() -> None:
     disk = VirtualDisk(Random(1))
     file = disk.open("f", create=True)
