@@ -51,11 +51,24 @@ def _check(services: Services, request: Any) -> None:
     if not 0 <= request.isolation_level <= READ_COMMITTED:
         raise KafkaError(ErrorCode.INVALID_REQUEST, "isolation_level is neither 0 nor 1")
     asked = sum(len(topic.partitions) for topic in request.topics)
+    if asked > 1:
+        _check_each_once(request, asked)
     if asked > services.settings.fetch_partitions_max:
         raise KafkaError(
             ErrorCode.INVALID_REQUEST,
             f"{asked} partitions in one Fetch; {services.settings.fetch_partitions_max} at most",
         )
+
+
+def _check_each_once(request: Any, asked: int) -> None:
+    """A poll holds watches of each partition that it names: no more than there are."""
+    distinct = {
+        (topic.topic, topic.topic_id, part.partition)
+        for topic in request.topics
+        for part in topic.partitions
+    }
+    if len(distinct) != asked:
+        raise KafkaError(ErrorCode.INVALID_REQUEST, "a partition is asked for twice")
 
 
 def refuse(context: RequestContext, request: Any, error: KafkaError) -> Body:
