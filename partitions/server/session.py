@@ -55,12 +55,12 @@ _PREFIX = struct.Struct(">ii").pack
 
 
 class Log(Protocol):
-    """What is used of a structlog logger."""
+    """What is used of a logger; `peer`: the client that a line is about."""
 
-    def warning(self, event: str, **values: Any) -> Any:
+    def warning(self, event: str, *, peer: str, **values: Any) -> Any:
         """Something is wrong outside of this broker."""
 
-    def error(self, event: str, **values: Any) -> Any:
+    def error(self, event: str, *, peer: str, **values: Any) -> Any:
         """Something is wrong in this broker."""
 
 

@@ -19,7 +19,7 @@ from metadata.live import LiveSettings
 from metadata.records import Listener as ListenerRecord
 from partitions.server.broker import Addresses, Broker
 from partitions.server.host.connections import ConnectionLimits, Connections
-from partitions.server.host.listener import BACKLOG, Listener, Pump
+from partitions.server.host.listener import BACKLOG, Listener, Pump, Shared
 from partitions.server.host.stalls import Stalls
 from partitions.server.intake import RequestBudget
 from partitions.server.limits import SessionLimits
@@ -28,7 +28,7 @@ from raftlog.disk.fs import OsFileSystem
 from raftlog.disk.properties import DirectoryLock, Properties, read_properties
 from raftlog.engine.handshake import CONTROL, Hello
 from raftlog.errors import Misconfigured
-from raftlog.host import Mesh, PeerAddress, TrioReactor
+from raftlog.host import Complaints, Mesh, PeerAddress, TrioReactor
 from raftlog.types import ReplicaId
 
 log = structlog.get_logger()
@@ -75,7 +75,8 @@ class _Process:
         peer_socket = _bind(settings.peer_listener, "peer.listener")
         reactor = TrioReactor()
         properties = self._properties
-        mesh = self._make_mesh(reactor, peer_socket)
+        complaints = Complaints(reactor)
+        mesh = self._make_mesh(reactor, peer_socket, complaints)
         broker = Broker(
             settings,
             properties,
@@ -93,7 +94,7 @@ class _Process:
         connections = Connections(reactor, _connection_limits(broker.live))
         broker.on_reconfigured = lambda: connections.set_limits(_connection_limits(broker.live))
         stalls = Stalls(reactor, room, broker.services.response_budget)
-        pump = Pump(reactor)
+        shared = Shared(room, Pump(reactor), connections, stalls, complaints)
         _tune_interpreter()
         async with trio.open_nursery() as nursery:
             await nursery.start(reactor.run)
@@ -101,7 +102,7 @@ class _Process:
             broker.start()
             async with trio.open_nursery() as listening:
                 listeners = [
-                    Listener(name, sock, broker.services, limits, room, pump, connections, stalls)
+                    Listener(name, sock, broker.services, limits, shared)
                     for name, sock in sockets.items()
                 ]
                 listening.start_soon(_listen_when_ready, broker, mesh, listeners)
@@ -114,7 +115,9 @@ class _Process:
         broker.close()
         log.info("broker stopped", node=properties.node_id)
 
-    def _make_mesh(self, reactor: TrioReactor, peer_socket: socket.socket) -> Mesh:
+    def _make_mesh(
+        self, reactor: TrioReactor, peer_socket: socket.socket, complaints: Complaints
+    ) -> Mesh:
         settings, properties = self._settings, self._properties
         hello = Hello(
             properties.cluster_id,
@@ -134,6 +137,7 @@ class _Process:
             max_frame_bytes=settings.integer("socket.request.max.bytes") + 1024 * 1024,
             max_pending_bytes=PEER_PENDING_BYTES_MAX,
             finish_pass=reactor.finish_pass,
+            complaints=complaints,
         )
 
     def _addresses(

@@ -17,11 +17,11 @@ class Lines:
         self.warnings: list[dict[str, Any]] = []
         self.errors: list[dict[str, Any]] = []
 
-    def warning(self, event: str, **values: Any) -> None:
-        self.warnings.append({"event": event, **values})
+    def warning(self, event: str, *, peer: str, **values: Any) -> None:
+        self.warnings.append({"event": event, "peer": peer, **values})
 
-    def error(self, event: str, **values: Any) -> None:
-        self.errors.append({"event": event, **values})
+    def error(self, event: str, *, peer: str, **values: Any) -> None:
+        self.errors.append({"event": event, "peer": peer, **values})
 
 
 class Client:

@@ -13,13 +13,14 @@ from structlog.testing import capture_logs
 
 from partitions import wire
 from partitions.server.host.connections import ConnectionLimits, Connections
-from partitions.server.host.listener import Listener, Pump
+from partitions.server.host.listener import Listener, Pump, Shared
 from partitions.server.host.stalls import Stalls
 from partitions.server.intake import RequestBudget
 from partitions.server.limits import SessionLimits
 from partitions.server.statistics import SessionStatistics
 from raftlog.engine.handshake import CONTROL, Hello, encode_hello
-from raftlog.host import TrioReactor
+from raftlog.host import Complaints, TrioReactor
+from raftlog.host.complaints import ADDRESS_LINES_MAX
 from raftlog.testing.reactor import VirtualReactor
 from raftlog.types import ReplicaId
 from tests.partitions.api.fakes import FakeServices
@@ -94,9 +95,8 @@ async def serving(
     connections = Connections(reactor, limits)
     services, room = services or FakeServices(), room or RequestBudget(1 << 28)
     stalls = Stalls(reactor, room, services.response_budget, LOOK_US)
-    listener = Listener(
-        "PLAIN", sock, services, SessionLimits(), room, Pump(reactor), connections, stalls
-    )
+    shared = Shared(room, Pump(reactor), connections, stalls, Complaints(reactor))
+    listener = Listener("PLAIN", sock, services, SessionLimits(), shared)
     async with trio.open_nursery() as nursery:
         await nursery.start(reactor.run)
         nursery.start_soon(listener.run)
@@ -196,3 +196,15 @@ async def test_who_is_no_kafka_client_is_closed_with_one_helpful_line(
                 await ask_versions(later)
     (line,) = logs
     assert reason in line["reason"]
+
+
+async def test_bad_clients_cannot_fill_the_log() -> None:
+    with capture_logs() as logs:
+        async with serving(ConnectionLimits(9, 9, 10**10)) as (_, port):
+            for _ in range(ADDRESS_LINES_MAX + 10):
+                async with await trio.open_tcp_stream("127.0.0.1", port) as stream:
+                    await stream.send_all(b"GET / HTTP/1.1\r\n\r\n")
+                    assert await ended(stream)
+            async with await trio.open_tcp_stream("127.0.0.1", port) as later:
+                await ask_versions(later)
+    assert len(logs) == ADDRESS_LINES_MAX
