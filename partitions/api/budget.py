@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+OVERDRAFT_PARTS = 4
+
 
 class ByteBudget:
     """Counts bytes that are held; who wants to hold more can wait until some are given back.
 
     Taking never fails: a response that exists must be sent. Whoever is about to make a large
-    one asks `available` first, so the overdraft is at most one item per asker.
+    one asks `available` first, so the overdraft is at most one item per asker; and when it is a
+    quarter of the limit, nobody should make any (`full`).
     """
 
     __slots__ = ("_waiting", "limit", "used")
@@ -24,6 +27,11 @@ class ByteBudget:
     def available(self) -> int:
         """Bytes that may still be taken; negative when overdrawn."""
         return self.limit - self.used
+
+    @property
+    def full(self) -> bool:
+        """The overdraft is at its bound, too."""
+        return self.used >= self.limit + self.limit // OVERDRAFT_PARTS
 
     def take(self, size: int) -> None:
         """Hold `size` bytes."""

@@ -8,7 +8,8 @@ writes what `take_output` gives and reports it with `sent`. Rules:
   order. Requests are handled as they come, without waiting for earlier answers.
 - Everything is bounded: the size of a frame, requests in flight, bytes not yet sent, and over
   all connections the bytes of requests (`intake`) and of responses. At a bound `wants_read`
-  is false and `consume` stops between two frames.
+  is false and `consume` stops between two frames. Over the budget of responses only those are
+  served that took all of theirs; a quarter above it nobody is, until some are taken.
 - A frame that is not a request ends the connection with one log line; so does an API that is
   not served, except ApiVersions, whose clients learn the right version from the answer.
 - A handler that fails unforeseen costs its request an error response, not the connection.
@@ -21,7 +22,7 @@ from __future__ import annotations
 import struct
 from collections import deque
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from typing import Any
 
 from partitions import wire
 from partitions.api import (
@@ -40,6 +41,7 @@ from partitions.pending import Pending
 from partitions.security import ANONYMOUS, Principal
 from partitions.server.intake import RequestBudget
 from partitions.server.limits import SessionLimits, size_complaint, stranger
+from partitions.server.log import Log
 from partitions.server.slot import Slot
 from partitions.server.statistics import SessionStatistics
 from partitions.wire.frames import HEADER_BYTES_MIN
@@ -52,16 +54,6 @@ _API_VERSIONS = int(wire.ApiKey.API_VERSIONS)
 
 _SIZE = struct.Struct(">i").unpack_from
 _PREFIX = struct.Struct(">ii").pack
-
-
-class Log(Protocol):
-    """What is used of a logger; `peer`: the client that a line is about."""
-
-    def warning(self, event: str, *, peer: str, **values: Any) -> Any:
-        """Something is wrong outside of this broker."""
-
-    def error(self, event: str, *, peer: str, **values: Any) -> Any:
-        """Something is wrong in this broker."""
 
 
 class Session:
@@ -84,6 +76,8 @@ class Session:
         "_sent_bytes",
         "_services",
         "_slots",
+        "_unwatch",
+        "address",
         "close_reason",
         "connection_id",
         "listener",
@@ -119,12 +113,15 @@ class Session:
         self._apis = apis
         self._slots: deque[Slot] = deque()
         self._output: list[Buffer] = []
+        self._unwatch: Callable[[], None] | None = None
+        """Set while there is no room for anybody's responses."""
         self._consuming = False
         self._requests = 0
         self._received_bytes = 0
         self._sent_bytes = 0
         self.connection_id = connection_id
         self.peer = peer
+        self.address = peer.rpartition(":")[0]
         self.listener = listener
         self.principal: Principal = ANONYMOUS
         self.unsent_bytes = 0
@@ -143,6 +140,7 @@ class Session:
             # Over these two, only who has nothing open here is served: one request at a time.
             and (not self._slots or self._room.unanswered_bytes < self._room.unanswered_max)
             and (not self.unsent_bytes or self._responses.available > 0)
+            and not self._responses.full
         )
 
     def consume(self, data: memoryview) -> tuple[int, int]:
@@ -181,7 +179,13 @@ class Session:
             self._consuming = False
         if used < end and not self._granted and not self.wants_read:
             self._keep(end - used)
+        if self._responses.full and self._unwatch is None and self.close_reason is None:
+            self._unwatch = self._responses.watch(self._room_again)
         return used, needed
+
+    def _room_again(self) -> None:
+        self._unwatch = None
+        self._wake()
 
     def _keep(self, size: int) -> None:
         if self.close_reason is None:
@@ -208,7 +212,7 @@ class Session:
         granted, asked = self._granted, self._asked
         self._granted = self._asked = 0
         if granted:
-            self._room.give_back(granted)
+            self._room.give_back(granted, self.address)
         elif asked:
             self._room.withdraw(self, asked)
         if self._kept:
@@ -319,7 +323,7 @@ class Session:
 
     def _resolved(self, slot: Slot, body: Any) -> None:
         slot.pending = None
-        slot.release(self._room)
+        slot.release(self._room, self.address)
         if self.close_reason is not None:
             return
         if type(body) is Failed:
@@ -382,8 +386,11 @@ class Session:
 
     def _drop_pending(self) -> None:
         self._let_go()
+        if self._unwatch is not None:
+            self._unwatch()
+            self._unwatch = None
         for slot in self._slots:
-            slot.release(self._room)
+            slot.release(self._room, self.address)
             pending = slot.pending
             if isinstance(pending, CancellablePending):
                 pending.cancel()

@@ -26,10 +26,10 @@ class Slot:
         self.held = 0
         """Bytes of the request, if it was whole at once."""
 
-    def release(self, room: RequestBudget) -> None:
+    def release(self, room: RequestBudget, address: str) -> None:
         """The request is answered, or nobody waits for it any more."""
         if self.held:
             room.answered(self.held)
         elif self.granted:
-            room.give_back(self.granted)
+            room.give_back(self.granted, address)
         self.held = self.granted = 0

@@ -131,6 +131,7 @@ class Connection:
             now.unsent_bytes,
             now.sent_bytes,
             self.session.wants_read,
+            self.session.address,
         )
 
     def close(self, reason: str) -> None:
