@@ -13,6 +13,7 @@ from typing import NamedTuple, Protocol
 
 import structlog
 
+from partitions.server.host.descriptors import LIMIT_MAX, for_clients
 from partitions.server.statistics import SessionStatistics
 from raftlog.seams import Reactor
 
@@ -48,6 +49,8 @@ class ConnectionLimits:
     """max.connections.per.ip"""
     idle_us: int
     """connections.max.idle.ms"""
+    descriptors: int = LIMIT_MAX
+    """What the process may have open (`ulimit -n`): see `descriptors`."""
 
 
 class Connections:
@@ -77,6 +80,9 @@ class Connections:
         """The setting whose bound one more connection from `address` would pass."""
         if self._present >= self._limits.total:
             return f"max.connections ({self._limits.total})"
+        descriptors = self._limits.descriptors
+        if self._present >= for_clients(descriptors):
+            return f"half of the {descriptors} file descriptors of this process (ulimit -n)"
         if self._by_address.get(address, 0) >= self._limits.per_address:
             return f"max.connections.per.ip ({self._limits.per_address})"
         return None

@@ -19,6 +19,7 @@ from metadata.live import LiveSettings
 from metadata.records import Listener as ListenerRecord
 from partitions.server.broker import Addresses, Broker
 from partitions.server.host.connections import ConnectionLimits, Connections
+from partitions.server.host.descriptors import raise_limit
 from partitions.server.host.listener import BACKLOG, Listener, Pump, Shared
 from partitions.server.host.stalls import Stalls
 from partitions.server.intake import RequestBudget
@@ -91,8 +92,11 @@ class _Process:
         broker.on_peers_changed = lambda image: mesh.set_peers(_peer_addresses(image))
         limits = SessionLimits(request_bytes_max=settings.integer("socket.request.max.bytes"))
         room = RequestBudget(settings.integer("queued.max.request.bytes"))
-        connections = Connections(reactor, _connection_limits(broker.live))
-        broker.on_reconfigured = lambda: connections.set_limits(_connection_limits(broker.live))
+        descriptors = raise_limit()
+        connections = Connections(reactor, _connection_limits(broker.live, descriptors))
+        broker.on_reconfigured = lambda: connections.set_limits(
+            _connection_limits(broker.live, descriptors)
+        )
         stalls = Stalls(reactor, room, broker.services.response_budget)
         shared = Shared(room, Pump(reactor), connections, stalls, complaints)
         _tune_interpreter()
@@ -187,11 +191,12 @@ def _tune_interpreter() -> None:
     sys.setswitchinterval(0.0005)
 
 
-def _connection_limits(settings: LiveSettings) -> ConnectionLimits:
+def _connection_limits(settings: LiveSettings, descriptors: int) -> ConnectionLimits:
     return ConnectionLimits(
         settings.integer("max.connections"),
         settings.integer("max.connections.per.ip"),
         settings.integer("connections.max.idle.ms") * 1000,
+        descriptors,
     )
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import socket
 import struct
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -148,6 +150,7 @@ async def test_a_silent_client_and_half_a_request_are_closed() -> None:
     [
         (ConnectionLimits(2, 9, 10**10), "max.connections (2)"),
         (ConnectionLimits(9, 2, 10**10), "max.connections.per.ip (2)"),
+        (ConnectionLimits(9, 9, 10**10, 5), "half of the 5 file descriptors"),
     ],
 )
 async def test_connections_beyond_a_limit_are_closed_at_once_and_others_serve_on(
@@ -168,7 +171,8 @@ async def test_connections_beyond_a_limit_are_closed_at_once_and_others_serve_on
                 await trio.lowlevel.checkpoint()
             async with await trio.open_tcp_stream("127.0.0.1", port) as later:
                 await ask_versions(later)
-    assert [line["limit"] for line in logs if line["event"] == "too many connections"] == [setting]
+    (line,) = [line for line in logs if line["event"] == "too many connections"]
+    assert line["limit"].startswith(setting)
 
 
 @pytest.mark.parametrize(
@@ -208,3 +212,13 @@ async def test_bad_clients_cannot_fill_the_log() -> None:
             async with await trio.open_tcp_stream("127.0.0.1", port) as later:
                 await ask_versions(later)
     assert len(logs) == ADDRESS_LINES_MAX
+
+
+def test_all_descriptors_that_the_process_may_have_are_taken() -> None:
+    code = (
+        "import resource; from partitions.server.host.descriptors import raise_limit; "
+        "resource.setrlimit(resource.RLIMIT_NOFILE, (100, 300)); "
+        "print(raise_limit(), *resource.getrlimit(resource.RLIMIT_NOFILE))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["300", "300", "300"]
