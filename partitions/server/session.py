@@ -8,8 +8,8 @@ writes what `take_output` gives and reports it with `sent`. Rules:
   order. Requests are handled as they come, without waiting for earlier answers.
 - Everything is bounded: the size of a frame, requests in flight, bytes not yet sent, and over
   all connections the bytes of requests (`intake`) and of responses. At a bound `wants_read`
-  is false and `consume` stops between two frames. Over the budget of responses only those are
-  served that took all of theirs; a quarter above it nobody is, until some are taken.
+  is false and `consume` stops between two frames. Over the budget of responses (or an address
+  over its half) only those are served that took all of theirs; a quarter above it nobody is.
 - A frame that is not a request ends the connection with one log line; so does an API that is
   not served, except ApiVersions, whose clients learn the right version from the answer.
 - A handler that fails unforeseen costs its request an error response, not the connection.
@@ -40,7 +40,7 @@ from partitions.errors import ErrorCode, KafkaError
 from partitions.pending import Pending
 from partitions.security import ANONYMOUS, Principal
 from partitions.server.intake import RequestBudget
-from partitions.server.limits import SessionLimits, size_complaint, stranger
+from partitions.server.limits import SessionLimits, size_complaint, unserved
 from partitions.server.log import Log
 from partitions.server.slot import Slot
 from partitions.server.statistics import SessionStatistics
@@ -139,8 +139,8 @@ class Session:
             and self.unsent_bytes < self._limits.unsent_bytes_max
             # Over these two, only who has nothing open here is served: one request at a time.
             and (not self._slots or self._room.unanswered_bytes < self._room.unanswered_max)
-            and (not self.unsent_bytes or self._responses.available > 0)
-            and not self._responses.full
+            and (not self.unsent_bytes or not self._responses.is_short(self.address))
+            and not self._responses.is_full(self.address)
         )
 
     def consume(self, data: memoryview) -> tuple[int, int]:
@@ -179,8 +179,8 @@ class Session:
             self._consuming = False
         if used < end and not self._granted and not self.wants_read:
             self._keep(end - used)
-        if self._responses.full and self._unwatch is None and self.close_reason is None:
-            self._unwatch = self._responses.watch(self._room_again)
+        if self.close_reason is None and self._responses.is_full(self.address):
+            self._unwatch = self._unwatch or self._responses.watch(self._room_again, self.address)
         return used, needed
 
     def _room_again(self) -> None:
@@ -228,7 +228,7 @@ class Session:
         size = min(size, self.unsent_bytes)  # nothing is owed any more after `close`
         self.unsent_bytes -= size
         self._sent_bytes += size
-        self._responses.give_back(size)
+        self._responses.give_back(size, self.address)
 
     def close(self, reason: str = "the connection was closed") -> None:
         """The connection is over: let go of everything that waits. May be called twice."""
@@ -237,7 +237,7 @@ class Session:
         self._drop_pending()
         self._output.clear()
         unsent, self.unsent_bytes = self.unsent_bytes, 0
-        self._responses.give_back(unsent)
+        self._responses.give_back(unsent, self.address)
 
     def statistics(self) -> SessionStatistics:
         """As of now."""
@@ -361,7 +361,7 @@ class Session:
         for buffer in buffers:
             size += len(buffer)
         self.unsent_bytes += size
-        self._responses.take(size)
+        self._responses.take(size, self.address)
 
     def _wake(self) -> None:
         if not self._consuming:
@@ -372,9 +372,7 @@ class Session:
             # KIP-511: a version 0 body, whatever was asked, from which the client learns.
             self._accept(self._apis[key], 0, correlation_id, VERSIONS.unsupported(), 0)
             return
-        name = wire.ApiKey(key).name if key in wire.ApiKey._value2member_map_ else "unknown API"
-        guess = stranger(key)
-        self._fail(f"{name} (key {key}) version {version} is not served{guess}")
+        self._fail(unserved(key, version))
 
     def _fail(self, reason: str) -> None:
         """The peer broke the rules: one log line, and the host closes the connection."""

@@ -80,15 +80,13 @@ class Stalls:
         self._reactor.call_at(self._reactor.now_us() + self._look_us, self._look)
 
     def _look(self) -> None:
-        pressed, responses = self._requests.pressed, self._responses.available <= 0
-        full = self._responses.full
+        pressed, responses = self._requests.pressed, self._responses.pressed
         for connection, before in list(self._before.items()):
             now = connection.progress() if pressed or responses else None
             reason = None
             if before is not None and now is not None:
                 requests = pressed and self._requests.hinders(now.address, now.granted)
-                least = 1 if full else UNSENT_BYTES_MIN
-                reason = _stall(before, now, requests=requests, least=least if responses else None)
+                reason = _stall(before, now, requests=requests, least=self._least(now.address))
             if reason is None:
                 self._before[connection] = now
             else:
@@ -98,6 +96,12 @@ class Stalls:
             self._next()
         else:
             self._watching = False
+
+    def _least(self, address: str) -> int | None:
+        """See `_stall`."""
+        if not self._responses.is_short(address):
+            return None
+        return 1 if self._responses.is_full(address) else UNSENT_BYTES_MIN
 
 
 def _stall(before: Progress, now: Progress, *, requests: bool, least: int | None) -> str | None:

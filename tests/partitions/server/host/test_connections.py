@@ -145,6 +145,19 @@ async def test_a_silent_client_and_half_a_request_are_closed() -> None:
     assert len(lines) == 2
 
 
+def test_a_shorter_idle_time_counts_at_once() -> None:
+    reactor = VirtualReactor(1)
+    connections = Connections(reactor.process("broker"), ConnectionLimits(9, 9, 10**10))
+    silent = FakeConnection()
+    connections.set_limits(ConnectionLimits(9, 9, 10**9))
+    connections.watch(silent)
+    reactor.run_until(reactor.now_us() + 10 * IDLE_US)
+    assert not silent.reason
+    connections.set_limits(ConnectionLimits(9, 9, IDLE_US))
+    reactor.run_until(reactor.now_us() + 2 * IDLE_US)
+    assert silent.reason
+
+
 @pytest.mark.parametrize(
     ("limits", "setting"),
     [
