@@ -12,12 +12,14 @@ from partitions import wire
 from partitions.api import APIS, Api, MetadataCache, QuorumReply
 from partitions.api.configs import ENTRIES_MAX
 from partitions.api.context import EncodedBody
+from partitions.api.fetchwait import TARGET_BYTES
 from partitions.api.metadatacache import BYTES_MAX, ENTRY_BYTES_MAX
 from partitions.errors import ErrorCode
 from partitions.security import Operation
 from partitions.wire.schema import Field
 from tests.partitions.api.client import Client
 from tests.partitions.api.fakes import Denying, FakeServices
+from tests.partitions.api.requests import fetch
 from tests.partitions.wire.bodies import Path, arrays, request_body
 
 NAME = "n" * 30_000
@@ -123,6 +125,30 @@ def test_the_same_item_many_times_gets_an_answer_in_proportion(
     assert client.session.close_reason is None
     assert client.log.errors == []
     assert len(answer) < GROWTH_MAX * len(question) + ONCE_BYTES
+
+
+def test_polls_hold_no_more_than_their_budget() -> None:
+    """A connection may have a hundred open, each of ten thousand partitions."""
+    services = FakeServices()
+    services.add_topic("t", 100)
+    services.poll_budget.limit = 20 * 100 * TARGET_BYTES
+    poll = fetch(*[("t", number, 0) for number in range(100)], max_wait=10_000)
+    greedy, other = Client(services), Client(services, peer="10.0.0.2:1")
+    for _ in range(100):
+        greedy.send(1, 12, poll)
+    assert greedy.receive() == [], "in order behind the first"
+    assert services.poll_budget.used == services.poll_budget.limit // 2
+    other.send(1, 12, poll)
+    assert services.poll_budget.used == 11 * 100 * TARGET_BYTES
+    watchers = [len(replica.watchers) for replica in services.replicas.values()]
+    assert watchers == [11] * 100
+    services.reactor.advance(10_000_000)
+    assert len(greedy.receive()) == 100
+    assert len(other.receive()) == 1
+    assert services.poll_budget.used == 0
+    greedy.send(1, 12, poll)
+    greedy.session.close()
+    assert services.poll_budget.used == 0
 
 
 def test_a_description_of_settings_ends_somewhere() -> None:
