@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 
-.PHONY: quorum test verify fix unit sim mutants brokers-sim live bench clean
+.PHONY: quorum test verify fix unit sim mutants brokers-sim live fuzz bench clean
 .DELETE_ON_ERROR:
 
 quorum: $(VENV)/.installed          ## install what is missing and run a cluster on loopback
@@ -40,7 +40,11 @@ brokers-sim: $(VENV)/.installed-dev ## whole brokers: SEEDS=how many of each sce
 live: $(VENV)/.installed-dev        ## real processes, real clients
 	@$(BIN)/python .ci/checks.py live
 
-bench: $(VENV)/.installed           ## PARTS="produce latency consume idle groups"; figures beside a reference
+fuzz: $(VENV)/.installed-dev        ## hostile frames against three live brokers: FRAMES=how many, SEED=one
+	@$(BIN)/python -m tests.live.fuzz \
+		$(if $(FRAMES),--frames $(FRAMES)) $(if $(SEED),--seed $(SEED))
+
+bench: $(VENV)/.installed           ## PARTS="produce latency consume idle groups connections"; figures beside a reference
 	@$(BIN)/python -m bench.run $(PARTS)
 
 clean:                              ## remove what the tools left behind, .venv included

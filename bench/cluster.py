@@ -36,6 +36,11 @@ class BenchCluster:
         """Proportional set size of each broker."""
         return [_pss(pid) for pid in self.pids]
 
+    def connect(self) -> socket.socket:
+        """A plain connection to the first broker."""
+        host, _, port = self.bootstrap.partition(",")[0].rpartition(":")
+        return socket.create_connection((host, int(port)), START_S)
+
     def create_topic(self, name: str, partitions: int) -> None:
         """A topic of three replicas, ready to be written to."""
         admin = AdminClient({"bootstrap.servers": self.bootstrap})

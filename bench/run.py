@@ -1,10 +1,12 @@
 """The benchmark table: `python -m bench.run [part ...]`, or `make bench`.
 
-Parts: produce, latency, consume, idle, groups. Each figure stands beside a reference from this run.
+Parts: produce, latency, consume, idle, groups, connections. Each figure stands beside a reference
+from this run.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import subprocess
 import sys
@@ -18,11 +20,13 @@ import click
 
 from bench import reference
 from bench.cluster import BenchCluster, running
+from cli.dev import probe
 
 SECONDS = 5.0
 IDLE_S = 60.0
 SETTLE_S = 10.0
 GROUPS, GROUPS_A_TOPIC = 3000, 300
+CONNECTIONS = 1000
 
 
 def client(**options: Any) -> dict[str, Any]:
@@ -152,6 +156,27 @@ def bench_groups(cluster: BenchCluster) -> None:
         say(f"one message, {state}", p50_us=result["p50_us"], p99_us=result["p99_us"])
 
 
+def bench_connections(cluster: BenchCluster) -> None:
+    """Connections that do nothing: what each costs the brokers, before and after a question."""
+    before = sum(cluster.memory_mib())
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(cluster.connect()) for _ in range(CONNECTIONS)]
+        time.sleep(SETTLE_S)
+        _say_each(cluster, "connection", before)
+        for each in sockets:
+            each.sendall(probe.request())
+        for each in sockets:
+            with each.makefile("rb") as stream:
+                stream.read(int.from_bytes(stream.read(4), "big"))
+        time.sleep(SETTLE_S)
+        _say_each(cluster, "connection, after Metadata", before)
+
+
+def _say_each(cluster: BenchCluster, name: str, before_mib: float) -> None:
+    more = sum(cluster.memory_mib()) - before_mib
+    say(name, count=CONNECTIONS, kib_each=1024 * more / CONNECTIONS)
+
+
 def _idle(cluster: BenchCluster, name: str) -> float:
     before = sum(cluster.cpu_seconds())
     time.sleep(IDLE_S)
@@ -167,6 +192,7 @@ PARTS: dict[str, Callable[[BenchCluster], None]] = {
     "consume": bench_consume,
     "idle": bench_idle,
     "groups": bench_groups,
+    "connections": bench_connections,
 }
 
 

@@ -179,7 +179,8 @@ LIMITS: tuple[ConfigDef, ...] = (
         "10000",
         Scope.BROKER,
         Whole(1, INT32),
-        "Connections of clients at one time; further ones are closed at once.",
+        "Connections of clients at one time; further ones are closed at once. Never more than half "
+        "of the file descriptors that the process may have (`ulimit -Hn`).",
         dynamic=True,
         kafka_note="Kafka's default is 2147483647.",
     ),

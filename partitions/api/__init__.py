@@ -5,7 +5,8 @@ not there yet is a Pending (`partitions.pending`), resolved later by a commit, a
 controller. `registry` lists every API with the versions it advertises; `services` is all that
 handlers may use of the broker; `context` says who asks and what an answer can be.
 
-Rules: every answer has one result per item that was asked for, in the order asked. Handlers
+Rules: every answer has one result per item that was asked for, in the order asked (Metadata: per
+item, however often), and no answer grows by asking for the same again. Handlers
 raise KafkaError, which names the code and what is wrong; the session turns it, or anything
 unforeseen, into the API's own error response. Nothing keeps a view of the request's bytes
 beyond the call. `authorizer.authorize` is called per resource before it is touched.

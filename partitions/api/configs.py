@@ -1,5 +1,8 @@
 """DescribeConfigs (key 32): the settings in force for topics and brokers, and where they come from.
 
+A resource that is asked for again is refused the second time, and so is what would make the answer
+larger than `ENTRIES_MAX`: a question of a megabyte could ask for gigabytes.
+
 A broker's settings are known to that broker only: clients send such a question to it. What is
 set for all brokers (the resource without a name) any of them tells.
 """
@@ -18,28 +21,48 @@ from partitions.api.services import Services
 from partitions.errors import ErrorCode, KafkaError
 from partitions.security import CLUSTER, Operation, topic_resource
 
+ENTRIES_MAX = 50_000
+"""Settings in one answer, so all those of 3,800 topics: some 30 MB of objects for a moment."""
 _M = wire.messages(wire.ApiKey.DESCRIBE_CONFIGS)
 
 
 def handle(services: Services, context: RequestContext, request: Any) -> Answer:
     """One result per resource; a resource's keys are all, or those asked for that exist (to
     ask for none asks for all, as in Kafka)."""
-    results = []
+    results: list[Any] = []
+    seen: set[tuple[int, str]] = set()
+    room = ENTRIES_MAX
     for resource in request.resources:
         result = _result(resource, ErrorCode.NONE, None)
         results.append(result)
         try:
-            entries = _entries(services, context, resource)
-            wanted = resource.configuration_keys
+            _once(seen, resource)
+            entries = _wanted(_entries(services, context, resource), resource.configuration_keys)
+            if len(entries) > room:
+                text = f"more than {ENTRIES_MAX} settings in all: ask for fewer resources at once"
+                raise KafkaError(ErrorCode.INVALID_REQUEST, text)
+            room -= len(entries)
             result.configs = [
                 _shown(entry, request.include_synonyms, request.include_documentation)
-                for name, entry in entries.items()
-                if not wanted or name in wanted
+                for entry in entries
             ]
         except KafkaError as error:
             result.error_code = error.code.value
             result.error_message = error.message
     return _M.DescribeConfigsResponse(results=results)
+
+
+def _once(seen: set[tuple[int, str]], resource: Any) -> None:
+    asked = (resource.resource_type, resource.resource_name)
+    if asked in seen:
+        raise KafkaError(ErrorCode.INVALID_REQUEST, "the resource is asked for twice")
+    seen.add(asked)
+
+
+def _wanted(entries: Mapping[str, ConfigEntry], names: Any) -> list[ConfigEntry]:
+    """Those of these names; all if there are none."""
+    wanted = set(names or ())
+    return [entry for name, entry in entries.items() if not wanted or name in wanted]
 
 
 def _entries(

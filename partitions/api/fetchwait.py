@@ -9,14 +9,36 @@ from partitions.api.context import Body, CancellablePending, Failed
 from partitions.api.fetchplan import FetchPlan
 from partitions.api.services import Services
 
+TARGET_BYTES = 512
+"""What a partition that is waited for takes: target, watch, and what holds them. Measured."""
+
 
 class FetchWait(CancellablePending):
-    """Watches every partition of a plan; a change makes it read again at the end of the pass."""
+    """Watches every partition of a plan; a change makes it read again at the end of the pass.
 
-    __slots__ = ("_min_bytes", "_plan", "_scheduled", "_services", "_timer", "_watches")
+    What it holds is in the budget of polls. It is made though the budget is overdrawn by it; who
+    makes it asks before (`fetch.handle`).
+    """
 
-    def __init__(self, services: Services, plan: FetchPlan, min_bytes: int, until_us: int) -> None:
+    __slots__ = (
+        "_address",
+        "_held",
+        "_min_bytes",
+        "_plan",
+        "_scheduled",
+        "_services",
+        "_timer",
+        "_watches",
+    )
+
+    def __init__(
+        self, services: Services, plan: FetchPlan, min_bytes: int, until_us: int, address: str
+    ) -> None:
+        """`address`: the client's."""
         super().__init__()
+        self._address = address
+        self._held = TARGET_BYTES * len(plan.targets)
+        services.poll_budget.take(self._held, address)
         self._services = services
         self._plan = plan
         self._min_bytes = min_bytes
@@ -82,3 +104,5 @@ class FetchWait(CancellablePending):
     def _release(self) -> None:
         self._unwatch()
         self._timer.cancel()
+        held, self._held = self._held, 0
+        self._services.poll_budget.give_back(held, self._address)

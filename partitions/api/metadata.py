@@ -5,6 +5,8 @@ that was asked. Brokers that are fenced are left out: a client could not use the
 no set of in-sync replicas that drives anything here: `isr_nodes` shows the replicas in service
 on live brokers, `offline_replicas` the others.
 
+A topic that is asked for many times is answered once, as in Kafka.
+
 Encoded bodies are kept until the image or the leaders change, because every client of a
 cluster asks for the same ones.
 """
@@ -197,9 +199,11 @@ def handle(services: Services, context: RequestContext, request: Any) -> Answer:
 
 
 def _asked_topics(context: RequestContext, request: Any) -> list[Any] | None:
-    """The items asked for; None: all topics (null, or empty in version 0)."""
+    """The items asked for, each once; None: all topics (null, or empty in version 0)."""
     topics: list[Any] | None = request.topics
-    return None if context.api_version == 0 and not topics else topics
+    if topics is None or (context.api_version == 0 and not topics):
+        return None
+    return list({(item.name, item.topic_id): item for item in topics}.values())
 
 
 def _answer(

@@ -10,6 +10,8 @@ from partitions.api.context import Body, EncodedBody
 ENTRIES_MAX = 64
 """Distinct questions remembered: versions times listeners times lists of topics."""
 ENTRY_BYTES_MAX = 4 * 1024 * 1024
+BYTES_MAX = 16 * 1024 * 1024
+"""Of all bodies together: there are more questions about a large cluster than memory."""
 _HEAD_BYTES = 8
 """Size and correlation id, which the session writes."""
 
@@ -17,11 +19,12 @@ _HEAD_BYTES = 8
 class MetadataCache:
     """One per broker. `generation` names the state that bodies are derived from."""
 
-    __slots__ = ("_bodies", "_generation", "hits", "misses")
+    __slots__ = ("_bodies", "_bytes", "_generation", "hits", "misses")
 
     def __init__(self) -> None:
         self._generation: Hashable = None
         self._bodies: dict[Hashable, EncodedBody] = {}
+        self._bytes = 0
         self.hits = 0
         self.misses = 0
 
@@ -31,6 +34,7 @@ class MetadataCache:
         """The body for `question` (which includes `version`), made if it is not there."""
         if generation != self._generation:
             self._bodies.clear()
+            self._bytes = 0
             self._generation = generation
         body = self._bodies.get(question)
         if body is not None:
@@ -42,7 +46,12 @@ class MetadataCache:
         errors = wire.error_finder(wire.ApiKey.METADATA)(answer)
         body = EncodedBody(b"".join(encoded)[_HEAD_BYTES:], errors)
         if len(body.tail) <= ENTRY_BYTES_MAX:
-            if len(self._bodies) >= ENTRIES_MAX:
-                del self._bodies[next(iter(self._bodies))]
-            self._bodies[question] = body
+            self._keep(question, body)
         return body
+
+    def _keep(self, question: Hashable, body: EncodedBody) -> None:
+        self._bytes += len(body.tail)
+        self._bodies[question] = body
+        while len(self._bodies) > ENTRIES_MAX or self._bytes > BYTES_MAX:
+            oldest = next(iter(self._bodies))
+            self._bytes -= len(self._bodies.pop(oldest).tail)

@@ -53,10 +53,10 @@ def list_offsets(services: Services, context: RequestContext, request: Any) -> A
     if not 0 <= request.isolation_level <= _READ_COMMITTED:
         raise KafkaError(ErrorCode.INVALID_REQUEST, "isolation_level is neither 0 nor 1")
     topics = []
+    times = _times(request.topics)
     for wanted in request.topics:
         denied = _check(services, context, Operation.DESCRIBE, wanted.name)
         topic = services.image().topic(wanted.name)
-        times = Counter(part.partition_index for part in wanted.partitions)
         answers = []
         for part in wanted.partitions:
             answer = _L.ListOffsetsPartitionResponse(
@@ -64,7 +64,7 @@ def list_offsets(services: Services, context: RequestContext, request: Any) -> A
             )
             answers.append(answer)
             try:
-                _once(times[part.partition_index])
+                _once(times[wanted.name, part.partition_index])
                 if denied is not None:
                     raise denied
                 replica = leading_replica(
@@ -81,6 +81,13 @@ def list_offsets(services: Services, context: RequestContext, request: Any) -> A
                 answer.error_code = error.code.value
         topics.append(_L.ListOffsetsTopicResponse(name=wanted.name, partitions=answers))
     return _L.ListOffsetsResponse(topics=topics)
+
+
+def _times(topics: Any) -> Counter[tuple[str, int]]:
+    """How often each partition is named. A look-up reads from the disk, a trim is an entry."""
+    return Counter(
+        (topic.name, part.partition_index) for topic in topics for part in topic.partitions
+    )
 
 
 def _once(times: int) -> None:
@@ -197,6 +204,7 @@ def delete_records(services: Services, context: RequestContext, request: Any) ->
     """Move log starts up; answered when every trim is committed or the time is up."""
     topics: list[Any] = []
     gather = Gather()
+    times = _times(request.topics)
     for wanted in request.topics:
         denied = _check(services, context, Operation.DELETE, wanted.name)
         topic = services.image().topic(wanted.name)
@@ -209,6 +217,7 @@ def delete_records(services: Services, context: RequestContext, request: Any) ->
             )
             answers.append(answer)
             try:
+                _once(times[wanted.name, part.partition_index])
                 if denied is not None:
                     raise denied
                 check_not_internal(wanted.name)

@@ -129,6 +129,10 @@ class Services(Protocol):
         """Asked per resource."""
 
     @property
+    def poll_budget(self) -> ByteBudget:
+        """Bytes that Fetches hold while they wait."""
+
+    @property
     def response_budget(self) -> ByteBudget:
         """Bytes of responses that wait to be sent, over all connections."""
 

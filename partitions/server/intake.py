@@ -5,11 +5,15 @@ that is whole when it is read asks for nothing; until it is answered it is only 
 
 A frame that is not whole asks for room for all of itself before more of it is read, and has
 its room until it is answered. So what was granted can always be finished, and the sum never
-passes the budget, however many begin. Who does not get room is not read from and waits in the
-order of asking. There are three such queues, by size, each with its share of the budget: a
-heartbeat does not wait behind megabytes, nor an ordinary batch behind those who send the
-largest frames there may be. Whoever has room, does not get on and makes others wait is to be
-closed by the host (`host.stalls`), so that the queues always move.
+passes the budget, however many begin. Who does not get room is not read from and waits. There
+are three such queues, by size, each with its share of the budget: a heartbeat does not wait behind
+megabytes, nor an ordinary batch behind those who send the largest frames there may be. Whoever has
+room, does not get on and makes others wait is to be closed by the host (`host.stalls`), so that
+the queues always move.
+
+One address has at most half of a share, or one frame, so that nobody fills it alone by being
+slow; and addresses get room in turn, so that nobody waits for all that another one asks. Of one
+address, the order is that of asking.
 
 Bytes that were read before it was known whose they are cannot be put back. While anybody
 waits, streams are therefore read `PRESSED_READ_BYTES` at a time: what may be held beyond the
@@ -29,12 +33,17 @@ ORDINARY_BYTES = 2 * 1024 * KIB
 SMALL_PARTS, ORDINARY_PARTS, UNANSWERED_PARTS, PARTS = 1, 3, 4, 16
 """How the budget is divided. What is left for large frames is half of it, and no frame may be
 larger than that (`metadata.configs.consistency`)."""
+ADDRESS_PARTS = 2
+"""One address may hold this part of a share."""
 READ_BYTES = 256 * KIB
 PRESSED_READ_BYTES = 4 * KIB
 
 
 class Asker(Protocol):
     """A session, as the budget sees it."""
+
+    address: str
+    """The client's, without its port."""
 
     def granted(self) -> None:
         """There is room now; runs inside a `give_back`, and must only schedule work."""
@@ -52,16 +61,59 @@ class IntakeStatistics(NamedTuple):
 class _Queue:
     """The frames of one class of sizes."""
 
-    __slots__ = ("limit", "used", "waiting")
+    __slots__ = ("_held", "_limit", "used", "waiting")
 
     def __init__(self, limit: int) -> None:
-        self.limit = limit
+        self._limit = limit
+        self._held: dict[str, int] = {}
+        """Granted bytes by address."""
         self.used = 0
-        self.waiting: OrderedDict[Asker, int] = OrderedDict()
+        self.waiting: OrderedDict[str, OrderedDict[Asker, int]] = OrderedDict()
+        """By address, the one whose turn is next first."""
 
     def fits(self, size: int) -> bool:
         """A frame larger than the whole share passes alone: every frame can pass."""
-        return self.used + size <= self.limit or not self.used
+        return self.used + size <= self._limit or not self.used
+
+    def may(self, address: str, size: int) -> bool:
+        """Would `address` hold no more than half with a frame of `size` more?"""
+        held = self._held.get(address, 0)
+        return not held or held + size <= self._limit // ADDRESS_PARTS
+
+    def next(self) -> tuple[Asker, int] | None:
+        """Whose turn it is, whether or not there is room. At most a few addresses are passed over:
+        those that hold their half."""
+        for address, askers in self.waiting.items():
+            asker, size = next(iter(askers.items()))
+            if self.may(address, size):
+                return asker, size
+        return None
+
+    def take(self, address: str, size: int) -> None:
+        """Hold `size` bytes for `address`."""
+        self.used += size
+        self._held[address] = self._held.get(address, 0) + size
+
+    def give_back(self, address: str, size: int) -> None:
+        """The end of `take`."""
+        self.used -= size
+        left = self._held.pop(address, 0) - size
+        assert left >= 0, "more bytes given back than were granted"
+        if left:
+            self._held[address] = left
+
+    def wait(self, asker: Asker, size: int) -> None:
+        """Behind those of its address."""
+        self.waiting.setdefault(asker.address, OrderedDict())[asker] = size
+
+    def leave(self, asker: Asker) -> None:
+        """Wait no more; the next turn is another address's."""
+        askers = self.waiting[asker.address]
+        del askers[asker]
+        if askers:
+            self.waiting.move_to_end(asker.address)
+        else:
+            del self.waiting[asker.address]
 
 
 class RequestBudget:
@@ -85,27 +137,37 @@ class RequestBudget:
         """Does somebody wait, or is less read than there might be?"""
         return self.read_bytes != READ_BYTES
 
+    def hinders(self, address: str, size: int) -> bool:
+        """Does a frame of `size` from `address` hold what somebody waits for?
+
+        Who waits because his own address has its half is no reason to end another one's.
+        """
+        queue = self._queue(size)
+        full = self.unanswered_bytes >= self.unanswered_max
+        return full or address in queue.waiting or queue.next() is not None
+
     def ask(self, asker: Asker, size: int) -> bool:
         """Room for a frame of `size` bytes: now (True), or `asker.granted` is called later."""
         queue = self._queue(size)
-        if not queue.waiting and queue.fits(size):
-            queue.used += size
+        address = asker.address
+        first = address not in queue.waiting and queue.next() is None
+        if first and queue.fits(size) and queue.may(address, size):
+            queue.take(address, size)
             return True
-        queue.waiting[asker] = size
+        queue.wait(asker, size)
         self.read_bytes = PRESSED_READ_BYTES
         return False
 
     def withdraw(self, asker: Asker, size: int) -> None:
         """The asker, still waiting, has left."""
         queue = self._queue(size)
-        del queue.waiting[asker]
+        queue.leave(asker)
         self._grant(queue)
 
-    def give_back(self, size: int) -> None:
+    def give_back(self, size: int, address: str) -> None:
         """A granted frame is answered, or its connection over."""
         queue = self._queue(size)
-        queue.used -= size
-        assert queue.used >= 0, "more bytes given back than were granted"
+        queue.give_back(address, size)
         if queue.waiting:
             self._grant(queue)
 
@@ -126,19 +188,19 @@ class RequestBudget:
         return IntakeStatistics(
             sum(queue.used for queue in self._queues),
             self.unanswered_bytes,
-            sum(len(queue.waiting) for queue in self._queues),
+            sum(len(askers) for queue in self._queues for askers in queue.waiting.values()),
         )
 
     def _queue(self, size: int) -> _Queue:
         return self._queues[(size > SMALL_BYTES) + (size > ORDINARY_BYTES)]
 
     def _grant(self, queue: _Queue) -> None:
-        while queue.waiting:
-            asker, size = next(iter(queue.waiting.items()))
+        while (found := queue.next()) is not None:
+            asker, size = found
             if not queue.fits(size):
                 return
-            del queue.waiting[asker]
-            queue.used += size
+            queue.leave(asker)
+            queue.take(asker.address, size)
             asker.granted()
         self._relax()
 

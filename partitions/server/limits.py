@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from partitions.wire import ApiKey
 from raftlog.engine.handshake import MAGIC
 
 MIB = 1024 * 1024
@@ -36,14 +37,16 @@ _GUESSES = (
 _PEER_KEY = int.from_bytes(MAGIC[:2], "big")
 
 
-def stranger(key: int) -> str:
-    """Who may have sent a request of the unknown API `key`; nothing if there is no guess."""
+def unserved(key: int, version: int) -> str:
+    """Why a request of this API is refused, with a guess at who sent it."""
+    name = ApiKey(key).name if key in ApiKey._value2member_map_ else "unknown API"
+    guess = ""
     if key == _PEER_KEY:
-        return (
+        guess = (
             ": this looks like another broker's peer connection; peer.advertised.listener must "
             "name the port of peer.listener"
         )
-    return ""
+    return f"{name} (key {key}) version {version} is not served{guess}"
 
 
 def size_complaint(head: memoryview, size: int, limits: SessionLimits) -> str:

@@ -47,6 +47,7 @@ from raftlog.types import ReplicaId
 log = structlog.get_logger()
 
 RESPONSE_BUDGET_BYTES = 256 * 1024 * 1024
+POLL_BUDGET_BYTES = 256 * 1024 * 1024
 CALL_TIMEOUT_US = 30_000_000
 QUESTION_TIMEOUT_US = 5_000_000
 """For what changes nothing: whoever asks can ask again, and should hear of a lost quorum soon."""
@@ -80,6 +81,7 @@ class BrokerServices:
         self.deadlines = Deadlines(reactor)
         self.authorizer: Authorizer = AllowAll()
         self.response_budget = ByteBudget(RESPONSE_BUDGET_BYTES)
+        self.poll_budget = ByteBudget(POLL_BUDGET_BYTES)
         self.refused_batches = RefusedBatches()
         self.metadata_cache = MetadataCache()
         self.groups = _coordinators(settings, reactor, self.image)

@@ -8,7 +8,8 @@ writes what `take_output` gives and reports it with `sent`. Rules:
   order. Requests are handled as they come, without waiting for earlier answers.
 - Everything is bounded: the size of a frame, requests in flight, bytes not yet sent, and over
   all connections the bytes of requests (`intake`) and of responses. At a bound `wants_read`
-  is false and `consume` stops between two frames.
+  is false and `consume` stops between two frames. Over the budget of responses (or an address
+  over its half) only those are served that took all of theirs; a quarter above it nobody is.
 - A frame that is not a request ends the connection with one log line; so does an API that is
   not served, except ApiVersions, whose clients learn the right version from the answer.
 - A handler that fails unforeseen costs its request an error response, not the connection.
@@ -30,7 +31,6 @@ from partitions.api import (
     Api,
     CancellablePending,
     CloseConnection,
-    EncodedBody,
     Failed,
     RequestContext,
     Services,
@@ -40,20 +40,17 @@ from partitions.ops.requests import RequestCounters
 from partitions.pending import Pending
 from partitions.security import ANONYMOUS, Principal
 from partitions.server.intake import RequestBudget
-from partitions.server.limits import SessionLimits, size_complaint, stranger
-from partitions.server.sessionlog import Log
-from partitions.server.slot import Slot
+from partitions.server.limits import SessionLimits, size_complaint, unserved
+from partitions.server.log import Log
+from partitions.server.slot import SIZE_BYTES, Slot, encoded
 from partitions.server.statistics import SessionStatistics
 from partitions.wire.frames import HEADER_BYTES_MIN
 from raftlog.types import Buffer
 
-SIZE_BYTES = 4
-"""The prefix of every frame: its length, int32."""
 _PRODUCE = int(wire.ApiKey.PRODUCE)
 _API_VERSIONS = int(wire.ApiKey.API_VERSIONS)
 
 _SIZE = struct.Struct(">i").unpack_from
-_PREFIX = struct.Struct(">ii").pack
 
 
 class Session:
@@ -77,6 +74,8 @@ class Session:
         "_sent_bytes",
         "_services",
         "_slots",
+        "_unwatch",
+        "address",
         "close_reason",
         "connection_id",
         "listener",
@@ -115,12 +114,15 @@ class Session:
         self._apis = apis
         self._slots: deque[Slot] = deque()
         self._output: list[Buffer] = []
+        self._unwatch: Callable[[], None] | None = None
+        """Set while there is no room for anybody's responses."""
         self._consuming = False
         self._requests = 0
         self._received_bytes = 0
         self._sent_bytes = 0
         self.connection_id = connection_id
         self.peer = peer
+        self.address = peer.rpartition(":")[0]
         self.listener = listener
         self.principal: Principal = ANONYMOUS
         self.unsent_bytes = 0
@@ -138,7 +140,8 @@ class Session:
             and self.unsent_bytes < self._limits.unsent_bytes_max
             # Over these two, only who has nothing open here is served: one request at a time.
             and (not self._slots or self._room.unanswered_bytes < self._room.unanswered_max)
-            and (not self.unsent_bytes or self._responses.available > 0)
+            and (not self.unsent_bytes or not self._responses.is_short(self.address))
+            and not self._responses.is_full(self.address)
         )
 
     def consume(self, data: memoryview) -> tuple[int, int]:
@@ -177,7 +180,13 @@ class Session:
             self._consuming = False
         if used < end and not self._granted and not self.wants_read:
             self._keep(end - used)
+        if self.close_reason is None and self._responses.is_full(self.address):
+            self._unwatch = self._unwatch or self._responses.watch(self._room_again, self.address)
         return used, needed
+
+    def _room_again(self) -> None:
+        self._unwatch = None
+        self._wake()
 
     def _keep(self, size: int) -> None:
         if self.close_reason is None:
@@ -204,7 +213,7 @@ class Session:
         granted, asked = self._granted, self._asked
         self._granted = self._asked = 0
         if granted:
-            self._room.give_back(granted)
+            self._room.give_back(granted, self.address)
         elif asked:
             self._room.withdraw(self, asked)
         if self._kept:
@@ -220,7 +229,7 @@ class Session:
         size = min(size, self.unsent_bytes)  # nothing is owed any more after `close`
         self.unsent_bytes -= size
         self._sent_bytes += size
-        self._responses.give_back(size)
+        self._responses.give_back(size, self.address)
 
     def close(self, reason: str = "the connection was closed") -> None:
         """The connection is over: let go of everything that waits. May be called twice."""
@@ -229,7 +238,7 @@ class Session:
         self._drop_pending()
         self._output.clear()
         unsent, self.unsent_bytes = self.unsent_bytes, 0
-        self._responses.give_back(unsent)
+        self._responses.give_back(unsent, self.address)
 
     def statistics(self) -> SessionStatistics:
         """As of now."""
@@ -315,7 +324,7 @@ class Session:
 
     def _resolved(self, slot: Slot, body: Any) -> None:
         slot.pending = None
-        slot.release(self._room)
+        slot.release(self._room, self.address)
         if self.close_reason is not None:
             return
         if type(body) is Failed:
@@ -341,23 +350,17 @@ class Session:
         """
         api = slot.api
         counters = self._counters.of(api.key)
-        if type(body) is EncodedBody:
-            head = _PREFIX(SIZE_BYTES + len(body.tail), slot.correlation_id)
-            buffers: list[Buffer] = [head, body.tail]
-            counters.note_codes(body.errors)
-        else:
-            try:
-                buffers = wire.encode_response(api.key, slot.version, slot.correlation_id, body)
-            except Exception as error:
-                self._log_failure(api, error)
-                self._fail(f"the response to {api.key.name} could not be encoded")
-                return None
-            counters.note_codes(counters.find(body))
+        try:
+            buffers = encoded(slot, body, counters)
+        except Exception as error:
+            self._log_failure(api, error)
+            self._fail(f"the response to {api.key.name} could not be encoded")
+            return None
         size = 0
         for buffer in buffers:
             size += len(buffer)
         self.unsent_bytes += size
-        self._responses.take(size)
+        self._responses.take(size, self.address)
         counters.answered(size, self._services.reactor.now_us() - slot.received_us)
         return buffers
 
@@ -371,9 +374,7 @@ class Session:
             slot = Slot(self._apis[key], 0, correlation_id, self._services.reactor.now_us())
             self._accept(slot, VERSIONS.unsupported(), 0)
             return
-        name = wire.ApiKey(key).name if key in wire.ApiKey._value2member_map_ else "unknown API"
-        guess = stranger(key)
-        self._fail(f"{name} (key {key}) version {version} is not served{guess}")
+        self._fail(unserved(key, version))
 
     def _fail(self, reason: str) -> None:
         """The peer broke the rules: one log line, and the host closes the connection."""
@@ -385,8 +386,11 @@ class Session:
 
     def _drop_pending(self) -> None:
         self._let_go()
+        if self._unwatch is not None:
+            self._unwatch()
+            self._unwatch = None
         for slot in self._slots:
-            slot.release(self._room)
+            slot.release(self._room, self.address)
             pending = slot.pending
             if isinstance(pending, CancellablePending):
                 pending.cancel()

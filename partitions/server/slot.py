@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import struct
 from typing import Any
 
-from partitions.api import Api
+from partitions import wire
+from partitions.api import Api, EncodedBody
+from partitions.ops.requests import ApiCounters
 from partitions.pending import Pending
 from partitions.server.intake import RequestBudget
 from raftlog.types import Buffer
+
+SIZE_BYTES = 4
+"""The prefix of every frame: its length, int32."""
+_PREFIX = struct.Struct(">ii").pack
 
 
 class Slot:
@@ -36,10 +43,20 @@ class Slot:
         self.held = 0
         """Bytes of the request, if it was whole at once."""
 
-    def release(self, room: RequestBudget) -> None:
+    def release(self, room: RequestBudget, address: str) -> None:
         """The request is answered, or nobody waits for it any more."""
         if self.held:
             room.answered(self.held)
         elif self.granted:
-            room.give_back(self.granted)
+            room.give_back(self.granted, address)
         self.held = self.granted = 0
+
+
+def encoded(slot: Slot, body: Any, counters: ApiCounters) -> list[Buffer]:
+    """The response to send; raises whatever a body that cannot be encoded raises."""
+    if type(body) is EncodedBody:
+        counters.note_codes(body.errors)
+        return [_PREFIX(SIZE_BYTES + len(body.tail), slot.correlation_id), body.tail]
+    buffers = wire.encode_response(slot.api.key, slot.version, slot.correlation_id, body)
+    counters.note_codes(counters.find(body))
+    return buffers

@@ -12,12 +12,14 @@ whoever embeds raftlog and has a state machine to replicate (docs/embedding-raft
 
 from __future__ import annotations
 
+from raftlog.host.complaints import Complaints
 from raftlog.host.mesh import Mesh, PeerAddress
 from raftlog.host.reactor import TrioReactor
 from raftlog.host.service import RaftHost, Replicated, format_directory, format_quorum
 from raftlog.host.stream import Stream
 
 __all__ = [
+    "Complaints",
     "Mesh",
     "PeerAddress",
     "RaftHost",

@@ -31,6 +31,7 @@ from raftlog.engine.handshake import (
 )
 from raftlog.errors import PeerFault
 from raftlog.framing import frame_bytes
+from raftlog.host.complaints import Complaints
 from raftlog.host.stream import Stream
 from raftlog.types import Buffer, ReplicaId
 
@@ -86,6 +87,7 @@ class Mesh:
         max_frame_bytes: int,
         max_pending_bytes: int,
         finish_pass: Callable[[], None],
+        complaints: Complaints,
     ) -> None:
         """`voters`: the node ids whose addresses every broker is formatted with."""
         self._me = me
@@ -95,6 +97,7 @@ class Mesh:
         self._max_frame_bytes = max_frame_bytes
         self._max_pending_bytes = max_pending_bytes
         self._finish_pass = finish_pass
+        self._lines = complaints
         self._links: dict[int, _Link] = {}
         self._dialling: dict[int, PeerAddress] = {}
         self._nursery: trio.Nursery | None = None
@@ -168,12 +171,13 @@ class Mesh:
                     log.warning("peer accept failed", error=str(error))
                     await trio.sleep(DIAL_BACKOFF_MIN_S)
                     continue
+                peer = f"{address[0]}:{address[1]}"
                 if self._strangers >= STRANGERS_MAX:
-                    log.warning("too many peer connections without a hello", peer=address[0])
+                    self._lines.warning("too many peer connections without a hello", peer=peer)
                     sock.close()
                     continue
                 self._strangers += 1
-                self._nursery.start_soon(self._accepted, sock, f"{address[0]}:{address[1]}")
+                self._nursery.start_soon(self._accepted, sock, peer)
 
     async def _accepted(self, sock: socket.socket, peer: str) -> None:
         try:
@@ -252,7 +256,7 @@ class Mesh:
 
     def _complain(self, node: int | None, peer: str, reason: str) -> None:
         if node is None:
-            log.warning("peer refused", peer=peer, reason=reason)
+            self._lines.warning("peer refused", peer=peer, reason=reason)
         elif self._complaints.get(node) != reason:  # it is dialled again and again
             self._complaints[node] = reason
             log.warning("peer refused", peer=peer, dialled=node, reason=reason)

@@ -37,6 +37,7 @@ from raftlog.engine import Engine, Group, MachineReplica, Outcome, StateMachine,
 from raftlog.engine.handshake import CONTROL, Hello
 from raftlog.engine.machine import COMMAND_BYTES_MAX
 from raftlog.errors import Misconfigured, NotLeader, OutcomeUnknown, Overloaded, RaftError
+from raftlog.host.complaints import Complaints
 from raftlog.host.mesh import Mesh, PeerAddress
 from raftlog.host.reactor import TrioReactor
 from raftlog.types import METADATA_GROUP, Configuration, ReplicaId, Role
@@ -291,6 +292,7 @@ class RaftHost:
             max_frame_bytes=largest + FRAME_HEADERS_BYTES_MAX,
             max_pending_bytes=PEER_PENDING_BYTES_MAX,
             finish_pass=reactor.finish_pass,
+            complaints=Complaints(reactor),
         )
         mesh.set_peers(self._peers)
         return mesh

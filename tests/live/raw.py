@@ -22,8 +22,11 @@ CORRELATION_ID = 77
 class Connection:
     """One connection, requests one at a time."""
 
-    def __init__(self, address: Address) -> None:
-        self._socket = socket.create_connection((address.host, address.port), PATIENCE_S)
+    def __init__(self, address: Address, source: str = "") -> None:
+        """`source`: the client's own address (of loopback), for limits of one address."""
+        self._socket = socket.create_connection(
+            (address.host, address.port), PATIENCE_S, (source, 0) if source else None
+        )
         host, port = self._socket.getsockname()
         self.own_address = f"{host}:{port}"
         """How the broker calls this client."""

@@ -13,8 +13,9 @@ from typing import NamedTuple, Protocol
 
 import structlog
 
+from partitions.server.host.descriptors import LIMIT_MAX, for_clients
 from partitions.server.statistics import SessionStatistics
-from raftlog.seams import Reactor
+from raftlog.seams import Reactor, Timer
 
 log = structlog.get_logger()
 
@@ -48,6 +49,8 @@ class ConnectionLimits:
     """max.connections.per.ip"""
     idle_us: int
     """connections.max.idle.ms"""
+    descriptors: int = LIMIT_MAX
+    """What the process may have open (`ulimit -n`): see `descriptors`."""
 
 
 class Connections:
@@ -55,18 +58,22 @@ class Connections:
 
     def __init__(self, reactor: Reactor, limits: ConnectionLimits) -> None:
         self._reactor = reactor
+        self._timer: Timer | None = None
+        """The next look, while there is anybody to look at."""
         self.set_limits(limits)
         self._by_address: dict[str, int] = {}
         self._seen: dict[Idler, _Seen] = {}
-        self._watching = False
         self._present = 0
         self._opened = 0
 
     def set_limits(self, limits: ConnectionLimits) -> None:
         """Other bounds, from now on; connections that there are too many of stay. The idle ones
-        are looked for in the new rhythm after the next look."""
+        are looked for in the new rhythm at once."""
         self._limits = limits
         self._look_us = max(LOOK_US_MIN, limits.idle_us // LOOKS_PER_IDLE_TIME)
+        if self._timer is not None:
+            self._timer.cancel()
+            self._next()
 
     @property
     def present(self) -> int:
@@ -86,6 +93,9 @@ class Connections:
         """The setting whose bound one more connection from `address` would pass."""
         if self._present >= self._limits.total:
             return f"max.connections ({self._limits.total})"
+        descriptors = self._limits.descriptors
+        if self._present >= for_clients(descriptors):
+            return f"half of the {descriptors} file descriptors of this process (ulimit -n)"
         if self._by_address.get(address, 0) >= self._limits.per_address:
             return f"max.connections.per.ip ({self._limits.per_address})"
         return None
@@ -107,8 +117,7 @@ class Connections:
     def watch(self, connection: Idler) -> Callable[[], None]:
         """Close `connection` when it is idle; returns what forgets it."""
         self._seen[connection] = _Seen(0, self._reactor.now_us())
-        if not self._watching:
-            self._watching = True
+        if self._timer is None:
             self._next()
         return lambda: self._forget(connection)
 
@@ -116,7 +125,7 @@ class Connections:
         self._seen.pop(connection, None)
 
     def _next(self) -> None:
-        self._reactor.call_at(self._reactor.now_us() + self._look_us, self._look)
+        self._timer = self._reactor.call_at(self._reactor.now_us() + self._look_us, self._look)
 
     def _look(self) -> None:
         now = self._reactor.now_us()
@@ -125,10 +134,9 @@ class Connections:
         for connection in idle:
             del self._seen[connection]
             connection.close(reason)
+        self._timer = None
         if self._seen:
             self._next()
-        else:
-            self._watching = False
 
     def _is_idle(self, connection: Idler, now: int) -> bool:
         now_at = connection.statistics()

@@ -5,8 +5,8 @@ from __future__ import annotations
 import errno
 import socket
 from collections.abc import Callable
+from typing import NamedTuple
 
-import structlog
 import trio
 from trio.lowlevel import wait_readable
 
@@ -18,12 +18,11 @@ from partitions.server.intake import RequestBudget
 from partitions.server.limits import SessionLimits
 from partitions.server.session import Session
 from partitions.server.statistics import SessionStatistics
-from raftlog.host import Stream, TrioReactor
-
-log = structlog.get_logger()
+from raftlog.host import Complaints, Stream, TrioReactor
 
 ACCEPT_PAUSE_S = 0.1
 BACKLOG = 512
+OURSELVES = "this broker:"
 _OUT_OF_RESOURCES = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 
@@ -54,27 +53,37 @@ class Pump:
             connection.pump()
 
 
+class Shared(NamedTuple):
+    """What all listeners of a broker have in common."""
+
+    room: RequestBudget
+    pump: Pump
+    connections: Connections
+    stalls: Stalls
+    complaints: Complaints
+
+
 class Connection:
     """A client's socket and its session."""
 
-    __slots__ = ("_pump", "_pumping", "session", "stream")
+    __slots__ = ("_complaints", "_pump", "_pumping", "session", "stream")
 
     def __init__(
         self,
         sock: socket.socket,
         make_session: Callable[[Callable[[], None]], Session],
         limits: SessionLimits,
-        room: RequestBudget,
-        pump: Pump,
+        shared: Shared,
     ) -> None:
-        self._pump = pump
+        self._complaints = shared.complaints
+        self._pump = shared.pump
         self._pumping = False
         self.session = make_session(self._on_output)
         self.stream = Stream(
             sock,
             max_pending_bytes=limits.unsent_bytes_max + limits.request_bytes_max,
             on_sent=self._on_sent,
-            ahead=room,
+            ahead=shared.room,
         )
 
     def _on_output(self) -> None:
@@ -123,11 +132,12 @@ class Connection:
             now.unsent_bytes,
             now.sent_bytes,
             self.session.wants_read,
+            self.session.address,
         )
 
     def close(self, reason: str) -> None:
         """The host ends the connection."""
-        log.info("closing connection", peer=self.session.peer, reason=reason)
+        self._complaints.info("closing connection", peer=self.session.peer, reason=reason)
         self.session.close(reason)
         self.stream.close()
 
@@ -153,10 +163,7 @@ class Listener:
         sock: socket.socket,
         services: Services,
         limits: SessionLimits,
-        room: RequestBudget,
-        pump: Pump,
-        connections: Connections,
-        stalls: Stalls,
+        shared: Shared,
         counters: RequestCounters | None = None,
     ) -> None:
         self._counters = counters
@@ -164,14 +171,12 @@ class Listener:
         self._sock = sock
         self._services = services
         self._limits = limits
-        self._room = room
-        self._pump = pump
-        self._connections = connections
-        self._stalls = stalls
+        self._shared = shared
 
     async def run(self) -> None:
         """Accept until cancelled."""
         self._sock.setblocking(False)
+        complaints = self._shared.complaints
         async with trio.open_nursery() as nursery:
             while True:
                 await wait_readable(self._sock)
@@ -179,15 +184,18 @@ class Listener:
                     sock, address = self._sock.accept()
                 except OSError as error:
                     if error.errno in _OUT_OF_RESOURCES:
-                        log.error("cannot accept connections", reason=str(error))
+                        complaints.error(
+                            "cannot accept connections", peer=OURSELVES, reason=str(error)
+                        )
                         await trio.sleep(ACCEPT_PAUSE_S)
                     continue
-                refusal = self._connections.refusal(address[0])
+                refusal = self._shared.connections.refusal(address[0])
                 if refusal is not None:
-                    log.warning("too many connections", limit=refusal, peer=address[0])
+                    peer = f"{address[0]}:{address[1]}"
+                    complaints.warning("too many connections", peer=peer, limit=refusal)
                     sock.close()
                     continue
-                number = self._connections.opened(address[0])
+                number = self._shared.connections.opened(address[0])
                 nursery.start_soon(self._serve, sock, address, number)
 
     async def _serve(self, sock: socket.socket, address: tuple[str, int], number: int) -> None:
@@ -200,16 +208,16 @@ class Listener:
                 peer=peer,
                 listener=self._name,
                 limits=self._limits,
-                room=self._room,
-                log=log,
+                room=self._shared.room,
+                log=self._shared.complaints,
                 on_output=on_output,
                 counters=self._counters,
             )
 
         try:
-            connection = Connection(sock, make_session, self._limits, self._room, self._pump)
-            forget = self._connections.watch(connection)
-            forget_too = self._stalls.watch(connection)
+            connection = Connection(sock, make_session, self._limits, self._shared)
+            forget = self._shared.connections.watch(connection)
+            forget_too = self._shared.stalls.watch(connection)
             try:
                 await connection.stream.run(connection.consume)
             finally:
@@ -217,4 +225,4 @@ class Listener:
                 forget_too()
                 connection.session.close()
         finally:
-            self._connections.closed(address[0])
+            self._shared.connections.closed(address[0])

@@ -25,7 +25,8 @@ from partitions.server.announcements import Announcements
 from partitions.server.broker import Addresses, Broker
 from partitions.server.host.admin import AdminPort
 from partitions.server.host.connections import ConnectionLimits, Connections
-from partitions.server.host.listener import BACKLOG, Listener, Pump
+from partitions.server.host.descriptors import raise_limit
+from partitions.server.host.listener import BACKLOG, Listener, Pump, Shared
 from partitions.server.host.stalls import Stalls
 from partitions.server.intake import RequestBudget
 from partitions.server.limits import SessionLimits
@@ -35,7 +36,7 @@ from raftlog.disk.fs import OsFileSystem
 from raftlog.disk.properties import DirectoryLock, Properties, read_properties
 from raftlog.engine.handshake import CONTROL, Hello
 from raftlog.errors import Misconfigured
-from raftlog.host import Mesh, PeerAddress, TrioReactor
+from raftlog.host import Complaints, Mesh, PeerAddress, TrioReactor
 from raftlog.types import ReplicaId
 
 log = structlog.get_logger()
@@ -84,7 +85,8 @@ class _Process:
         admin_socket = None if endpoint is None else _bind(endpoint, "admin.listener")
         reactor = TrioReactor()
         properties = self._properties
-        mesh = self._make_mesh(reactor, peer_socket)
+        complaints = Complaints(reactor)
+        mesh = self._make_mesh(reactor, peer_socket, complaints)
         broker = Broker(
             settings,
             properties,
@@ -100,11 +102,14 @@ class _Process:
         broker.on_peers_changed = lambda image: mesh.set_peers(_peer_addresses(image))
         limits = SessionLimits(request_bytes_max=settings.integer("socket.request.max.bytes"))
         room = RequestBudget(settings.integer("queued.max.request.bytes"))
-        connections = Connections(reactor, _connection_limits(broker.live))
-        broker.on_reconfigured = lambda: connections.set_limits(_connection_limits(broker.live))
+        descriptors = raise_limit()
+        connections = Connections(reactor, _connection_limits(broker.live, descriptors))
+        broker.on_reconfigured = lambda: connections.set_limits(
+            _connection_limits(broker.live, descriptors)
+        )
         stalls = Stalls(reactor, room, broker.services.response_budget)
         counters = RequestCounters()
-        shared = (limits, room, Pump(reactor), connections, stalls, counters)
+        shared = Shared(room, Pump(reactor), connections, stalls, complaints)
         sources = sources_of(broker, counters, lambda: _front(broker, room, connections))
         _tune_interpreter()
         async with trio.open_nursery() as nursery:
@@ -113,14 +118,19 @@ class _Process:
             if admin_socket is not None:
                 nursery.start_soon(AdminPort(admin_socket, partial(answer, sources)).run)
             broker.start()
-            listeners = [Listener(n, s, broker.services, *shared) for n, s in sockets.items()]
+            listeners = [
+                Listener(name, sock, broker.services, limits, shared, counters)
+                for name, sock in sockets.items()
+            ]
             self._say_started(_ports(sockets, peer_socket, admin_socket))
             await _serve_until_signal(broker, mesh, listeners)
             nursery.cancel_scope.cancel()
         broker.close()
         log.info("broker stopped", node=properties.node_id)
 
-    def _make_mesh(self, reactor: TrioReactor, peer_socket: socket.socket) -> Mesh:
+    def _make_mesh(
+        self, reactor: TrioReactor, peer_socket: socket.socket, complaints: Complaints
+    ) -> Mesh:
         settings, properties = self._settings, self._properties
         hello = Hello(
             properties.cluster_id,
@@ -140,6 +150,7 @@ class _Process:
             max_frame_bytes=settings.integer("socket.request.max.bytes") + 1024 * 1024,
             max_pending_bytes=PEER_PENDING_BYTES_MAX,
             finish_pass=reactor.finish_pass,
+            complaints=complaints,
         )
 
     def _addresses(
@@ -189,11 +200,12 @@ def _tune_interpreter() -> None:
     sys.setswitchinterval(0.0005)
 
 
-def _connection_limits(settings: LiveSettings) -> ConnectionLimits:
+def _connection_limits(settings: LiveSettings, descriptors: int) -> ConnectionLimits:
     return ConnectionLimits(
         settings.integer("max.connections"),
         settings.integer("max.connections.per.ip"),
         settings.integer("connections.max.idle.ms") * 1000,
+        descriptors,
     )
 
 

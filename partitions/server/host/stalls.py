@@ -18,7 +18,7 @@ LOOK_US = 2_000_000
 BYTES_MIN = 64 * 1024
 """In one look, so 33 KB/s: a frame of 100 MiB has its room for 53 minutes at the worst."""
 UNSENT_BYTES_MIN = BYTES_MIN
-"""Who is to take less than this is not why responses wait."""
+"""Who is to take less than this is not why responses wait, unless nobody is served any more."""
 
 
 class Progress(NamedTuple):
@@ -33,6 +33,7 @@ class Progress(NamedTuple):
     sent: int
     reads: bool
     """False: it is the broker that does not read on."""
+    address: str = ""
 
 
 class Staller(Protocol):
@@ -79,12 +80,13 @@ class Stalls:
         self._reactor.call_at(self._reactor.now_us() + self._look_us, self._look)
 
     def _look(self) -> None:
-        requests, responses = self._requests.pressed, self._responses.available <= 0
+        pressed, responses = self._requests.pressed, self._responses.pressed
         for connection, before in list(self._before.items()):
-            now = connection.progress() if requests or responses else None
+            now = connection.progress() if pressed or responses else None
             reason = None
             if before is not None and now is not None:
-                reason = _stall(before, now, requests=requests, responses=responses)
+                requests = pressed and self._requests.hinders(now.address, now.granted)
+                reason = _stall(before, now, requests=requests, least=self._least(now.address))
             if reason is None:
                 self._before[connection] = now
             else:
@@ -95,9 +97,19 @@ class Stalls:
         else:
             self._watching = False
 
+    def _least(self, address: str) -> int | None:
+        """See `_stall`."""
+        if not self._responses.is_short(address):
+            return None
+        return 1 if self._responses.is_full(address) else UNSENT_BYTES_MIN
 
-def _stall(before: Progress, now: Progress, *, requests: bool, responses: bool) -> str | None:
-    """What the connection failed to do between two looks, if it holds what others wait for."""
+
+def _stall(before: Progress, now: Progress, *, requests: bool, least: int | None) -> str | None:
+    """What the connection failed to do between two looks, if it holds what others wait for.
+
+    `requests`: others wait for the room of its request; `least`: for that of responses, if as many
+    bytes were left for it to take.
+    """
     received, sent = now.received - before.received, now.sent - before.sent
     same_frame = before.granted and now.granted and before.requests == now.requests
     if requests and same_frame and now.reads and received < BYTES_MIN:
@@ -106,9 +118,9 @@ def _stall(before: Progress, now: Progress, *, requests: bool, responses: bool) 
             f"and {received} bytes of it came"
         )
     unsent = min(before.unsent, now.unsent)
-    holds_responses = responses and unsent >= UNSENT_BYTES_MIN
+    holds_responses = least is not None and unsent >= least
     # Not read from because it takes no responses, it would keep what it sent for ever.
     holds_requests = requests and unsent and not now.reads
-    if (holds_responses or holds_requests) and sent < BYTES_MIN:
+    if (holds_responses or holds_requests) and sent < min(BYTES_MIN, before.unsent):
         return f"{sent} of {before.unsent} bytes of responses were taken"
     return None

@@ -17,11 +17,11 @@ class Lines:
         self.warnings: list[dict[str, Any]] = []
         self.errors: list[dict[str, Any]] = []
 
-    def warning(self, event: str, **values: Any) -> None:
-        self.warnings.append({"event": event, **values})
+    def warning(self, event: str, *, peer: str, **values: Any) -> None:
+        self.warnings.append({"event": event, "peer": peer, **values})
 
-    def error(self, event: str, **values: Any) -> None:
-        self.errors.append({"event": event, **values})
+    def error(self, event: str, *, peer: str, **values: Any) -> None:
+        self.errors.append({"event": event, "peer": peer, **values})
 
 
 class Client:
@@ -34,6 +34,7 @@ class Client:
         listener: str = "PLAIN",
         connection_id: int = 1,
         room: RequestBudget | None = None,
+        peer: str = "10.0.0.1:5000",
         **session: Any,
     ) -> None:
         self.log = Lines()
@@ -41,7 +42,7 @@ class Client:
         self.session = Session(
             services,
             connection_id=connection_id,
-            peer="10.0.0.1:5000",
+            peer=peer,
             listener=listener,
             limits=limits or SessionLimits(),
             room=room or RequestBudget(1 << 28),

@@ -257,6 +257,7 @@ class FakeServices:
         self.deadlines = Deadlines(self.reactor)
         self.authorizer: AllowAll = AllowAll()
         self.response_budget = ByteBudget(1 << 30)
+        self.poll_budget = ByteBudget(1 << 30)
         self.refused_batches = RefusedBatches()
         self.metadata_cache = MetadataCache()
         self.offsets_topic = OffsetsTopic()

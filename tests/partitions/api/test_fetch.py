@@ -366,3 +366,16 @@ def test_the_number_of_partitions_is_bounded(services: FakeServices) -> None:
     services.settings = type(services.settings)(fetch_partitions_max=2)
     body = Client(services).ask(1, 12, fetch(*[("t", n, 0) for n in range(3)]))
     assert body.error_code == ErrorCode.INVALID_REQUEST
+
+
+def test_a_partition_asked_for_twice_is_not_waited_for(
+    services: FakeServices, replica: FakeReplica
+) -> None:
+    client = Client(services)
+    for parts in ([("t", 0, 0), ("t", 0, 1)], [("t", 0, 0), ("u", 0, 0), ("t", 0, 0)]):
+        answer = client.ask(1, 12, fetch(*parts, max_wait=500))
+        assert answer.error_code == ErrorCode.INVALID_REQUEST
+    assert replica.watchers == {}
+    services.add_topic("u")
+    client.send(1, 12, fetch(("t", 0, 0), ("u", 0, 0), max_wait=500))
+    assert len(replica.watchers) == 1, "the same number in two topics is no repetition"

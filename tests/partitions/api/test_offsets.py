@@ -109,6 +109,9 @@ def test_list_offsets_is_the_leaders(services: FakeServices, replica: FakeReplic
 def test_list_offsets_twice_or_not_allowed(services: FakeServices, replica: FakeReplica) -> None:
     twice = found(services, 4, listing((0, -1), (0, -2)))
     assert [code for code, _, _ in twice] == [ErrorCode.INVALID_REQUEST] * 2
+    again = listing((0, 1000))
+    again.topics = list(again.topics) * 2
+    assert found(services, 4, again)[0][0] == ErrorCode.INVALID_REQUEST, "each is a look-up"
     services.authorizer = Denying((Operation.DESCRIBE, "t"))
     assert found(services, 4, listing((0, -1)))[0][0] == ErrorCode.TOPIC_AUTHORIZATION_FAILED
 
@@ -179,6 +182,15 @@ def test_delete_records_out_of_range(
         (ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, -1),
     ]
     assert replica.trims == []
+
+
+def test_delete_records_twice_trims_nothing(services: FakeServices, replica: FakeReplica) -> None:
+    body = Client(services).ask(21, 2, trimming((0, 5), (0, 6)))
+    assert trimmed(body) == [(ErrorCode.INVALID_REQUEST, -1)] * 2
+    again = trimming((0, 5))
+    again.topics = list(again.topics) * 2
+    assert trimmed(Client(services).ask(21, 2, again)) == [(ErrorCode.INVALID_REQUEST, -1)]
+    assert replica.trims == [], "each would be an entry"
 
 
 def test_delete_records_times_out(services: FakeServices, replica: FakeReplica) -> None:

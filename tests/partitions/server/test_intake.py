@@ -24,8 +24,10 @@ LARGE = 60 * MIB
 class Frame:
     """One asker with the frame it wants to send."""
 
-    def __init__(self, room: RequestBudget, size: int) -> None:
+    def __init__(self, room: RequestBudget, size: int, address: str = "") -> None:
+        """`address`: one of its own if none is given."""
         self.room = room
+        self.address = address or f"address {id(self)}"
         self.size = size
         self.has_room = room.ask(self, size)
         self.waits = not self.has_room
@@ -38,7 +40,7 @@ class Frame:
         if self.waits:
             self.room.withdraw(self, self.size)
         else:
-            self.room.give_back(self.size)
+            self.room.give_back(self.size, self.address)
         self.has_room = self.waits = False
 
 
@@ -89,6 +91,40 @@ def test_a_frame_larger_than_its_share_passes_alone() -> None:
     assert second.has_room
 
 
+def test_one_address_holds_no_more_than_half_and_others_get_in_at_once() -> None:
+    room = RequestBudget(LIMIT)
+    slow = [Frame(room, ORDINARY_BYTES, "slow") for _ in range(100)]
+    assert sum(frame.has_room for frame in slow) == 12, "24 of 48 MiB"
+    others = [Frame(room, ORDINARY_BYTES, f"other {n % 3}") for n in range(12)]
+    assert all(frame.has_room for frame in others)
+    assert not room.hinders("other 1", ORDINARY_BYTES), "slow waits for itself"
+    assert room.hinders("slow", ORDINARY_BYTES)
+    assert not room.hinders("slow", SMALL_BYTES)
+    assert Frame(room, ORDINARY_BYTES, "late").waits
+    assert room.hinders("other 1", ORDINARY_BYTES)
+
+
+def test_addresses_get_room_in_turn() -> None:
+    room = RequestBudget(LIMIT)
+    held = [Frame(room, ORDINARY_BYTES) for _ in range(24)]
+    many = [Frame(room, ORDINARY_BYTES, "many") for _ in range(50)]
+    few = [Frame(room, ORDINARY_BYTES, "few") for _ in range(2)]
+    for frame in held[:4]:
+        frame.leave()
+    assert sum(frame.has_room for frame in many) == 2
+    assert all(frame.has_room for frame in few)
+    assert all(frame.has_room for frame in many[:2]), "in the order of asking"
+
+
+def test_a_frame_larger_than_half_passes_though_its_address_may_have_no_more() -> None:
+    room = RequestBudget(LIMIT)
+    first, second = Frame(room, 90 * MIB, "a"), Frame(room, 3 * MIB, "a")
+    assert (first.has_room, second.has_room) == (True, False)
+    assert Frame(room, 3 * MIB, "b").has_room
+    first.leave()
+    assert second.has_room
+
+
 def test_little_is_read_ahead_while_anybody_waits() -> None:
     room = RequestBudget(LIMIT)
     first, second = Frame(room, 90 * MIB), Frame(room, 90 * MIB)
@@ -109,10 +145,21 @@ def test_little_is_read_ahead_while_anybody_waits() -> None:
 def test_more_back_than_was_given_is_a_bug() -> None:
     room = RequestBudget(LIMIT)
     with pytest.raises(AssertionError):
-        room.give_back(10)
+        room.give_back(10, "a")
 
 
 SIZES = (1, 100, SMALL_BYTES, SMALL_BYTES + 1, MIB, ORDINARY_BYTES, 3 * MIB, 40 * MIB, 100 * MIB)
+
+
+def check(frames: list[Frame], address: str, half: int) -> Frame | None:
+    """The first of the address that waits, if its address may have more."""
+    mine = [f for f in frames if f.address == address]
+    granted = [f for f in mine if f.has_room]
+    used = sum(f.size for f in granted)
+    assert used <= half or len(granted) == 1
+    waiting = mine[len(granted) :]
+    assert all(f.waits for f in waiting), "overtaken by one of its own address"
+    return waiting[0] if waiting and (not used or used + waiting[0].size <= half) else None
 
 
 @given(st.integers(0, 2**32))
@@ -125,15 +172,13 @@ def test_it_agrees_with_a_list_and_always_moves(seed: int) -> None:
         if frames and random.random() < 0.45:
             frames.pop(random.randrange(len(frames))).leave()
         else:
-            frames.append(Frame(room, random.choice(SIZES)))
+            frames.append(Frame(room, random.choice(SIZES), random.choice("abc")))
         for kind, share in shares.items():
             mine = [f for f in frames if (f.size > SMALL_BYTES) + (f.size > ORDINARY_BYTES) == kind]
             used = sum(f.size for f in mine if f.has_room)
-            waiting = [f for f in mine if f.waits]
             assert used <= share
-            assert not waiting or used + waiting[0].size > share, "there is room, and one waits"
-            last = max((mine.index(f) for f in mine if f.has_room), default=-1)
-            assert all(mine.index(f) > last for f in waiting), "overtaken"
+            heads = [head for address in "abc" if (head := check(mine, address, share // 2))]
+            assert not heads or any(used + f.size > share for f in heads), "there is room"
         assert room.pressed == any(f.waits for f in frames)
     while frames:  # whoever has room finishes: then all do
         done = next(f for f in frames if f.has_room)

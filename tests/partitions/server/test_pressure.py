@@ -142,14 +142,63 @@ def test_over_the_bound_each_connection_has_one_request_open(
 
 def test_over_the_budget_of_responses_only_readers_are_read_from(services: FakeServices) -> None:
     slow, quick = Client(services), Client(services)
-    services.response_budget.limit = 1
     body = CLUSTER.DescribeClusterRequest()
     frames = [slow.encode(60, 0, body) for _ in range(3)]
+    services.response_budget.take(1000)
+    services.response_budget.limit = 1001
     assert slow.feed(b"".join(frames))[0] == len(frames[0])
     for _ in range(3):
         quick.ask(60, 0, body)
     assert len(slow.receive()) == 1
     assert slow.session.wants_read
+
+
+def test_far_over_the_budget_of_responses_nobody_is_until_some_are_taken(
+    services: FakeServices,
+) -> None:
+    """However many connections there are: each would add the response that it may always have."""
+    clients = [Client(services, peer=f"10.0.{n}.1:5000") for n in range(100)]
+    budget = services.response_budget
+    body = CLUSTER.DescribeClusterRequest()
+    clients[0].feed(clients[0].encode(60, 0, body))
+    each = budget.used
+    budget.limit = 8 * each
+    frames = [client.encode(60, 0, body) for client in clients[1:]]
+    taken = [c.feed(frame)[0] for c, frame in zip(clients[1:], frames, strict=True)]
+    assert budget.used == 10 * each
+    assert sum(1 for used in taken if used) == 9
+    left = [c for c, used in zip(clients[1:], taken, strict=True) if not used]
+    assert not any(client.session.wants_read or client.wakes for client in left)
+    left[0].session.close()
+    for client in clients[:3]:
+        assert len(client.receive()) == 1
+    assert [client.wakes for client in left] == [0] + [1] * 89
+    assert left[1].session.wants_read
+    assert left[1].feed(frames[-89])[0] == len(frames[-89])
+    assert len(left[1].receive()) == 1
+
+
+def test_an_address_far_over_its_half_of_them_waits_alone(services: FakeServices) -> None:
+    clients = [Client(services) for _ in range(20)]
+    other = Client(services, peer="10.0.0.2:5000")
+    budget = services.response_budget
+    body = CLUSTER.DescribeClusterRequest()
+    clients[0].feed(clients[0].encode(60, 0, body))
+    each = budget.used
+    budget.limit = 16 * each
+    frames = [client.encode(60, 0, body) for client in clients[1:]]
+    taken = [c.feed(frame)[0] for c, frame in zip(clients[1:], frames, strict=True)]
+    assert budget.used == 10 * each, "a half and a quarter of it"
+    assert sum(1 for used in taken if used) == 9
+    other.feed(b"".join(other.encode(60, 0, body) for _ in range(5)))
+    assert len(other.receive()) == 5, "it may have several open as well"
+    left = clients[10:]
+    clients[0].receive()
+    clients[1].receive()
+    assert not any(client.wakes for client in left), "still half"
+    clients[2].receive()
+    assert all(client.wakes == 1 for client in left)
+    assert left[0].session.wants_read
 
 
 # --- many at once

@@ -19,7 +19,9 @@ from raftlog.engine.handshake import BULK, CONTROL, MAGIC, Hello, encode_hello
 from raftlog.errors import PeerFault
 from raftlog.host import Mesh, PeerAddress
 from raftlog.host import mesh as mesh_module
+from raftlog.host.complaints import ADDRESS_LINES_MAX, Complaints
 from raftlog.testing import VirtualDisk
+from raftlog.testing.reactor import VirtualReactor
 from raftlog.types import ReplicaId
 
 FRAME_BYTES_MAX = 100_000
@@ -67,6 +69,7 @@ class Peer:
             max_frame_bytes=FRAME_BYTES_MAX,
             max_pending_bytes=1 << 20,
             finish_pass=lambda: None,
+            complaints=Complaints(VirtualReactor(1).process("broker")),
         )
         self.mesh.events = self.events
         self.logs: list[Any] = []
@@ -170,6 +173,17 @@ async def test_strangers_are_refused_with_one_helpful_line(
         assert reason in line
         assert peer.mesh._strangers == 0
         assert not peer.mesh._links
+
+
+async def test_strangers_cannot_fill_the_log() -> None:
+    peer = Peer(hello(1))
+    async with running(peer):
+        for _ in range(ADDRESS_LINES_MAX + 10):
+            async with await trio.open_tcp_stream("127.0.0.1", peer.port) as stream:
+                await stream.send_all(KAFKA_REQUEST)
+                await end_of(stream)
+        await works(peer)
+        assert len(peer.lines("peer refused")) == ADDRESS_LINES_MAX
 
 
 async def test_strangers_without_a_hello_are_bounded_in_number(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import socket
 import struct
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -13,13 +15,14 @@ from structlog.testing import capture_logs
 
 from partitions import wire
 from partitions.server.host.connections import ConnectionLimits, Connections
-from partitions.server.host.listener import Listener, Pump
+from partitions.server.host.listener import Listener, Pump, Shared
 from partitions.server.host.stalls import Stalls
 from partitions.server.intake import RequestBudget
 from partitions.server.limits import SessionLimits
 from partitions.server.statistics import SessionStatistics
 from raftlog.engine.handshake import CONTROL, Hello, encode_hello
-from raftlog.host import TrioReactor
+from raftlog.host import Complaints, TrioReactor
+from raftlog.host.complaints import ADDRESS_LINES_MAX
 from raftlog.testing.reactor import VirtualReactor
 from raftlog.types import ReplicaId
 from tests.partitions.api.fakes import FakeServices
@@ -94,9 +97,8 @@ async def serving(
     connections = Connections(reactor, limits)
     services, room = services or FakeServices(), room or RequestBudget(1 << 28)
     stalls = Stalls(reactor, room, services.response_budget, LOOK_US)
-    listener = Listener(
-        "PLAIN", sock, services, SessionLimits(), room, Pump(reactor), connections, stalls
-    )
+    shared = Shared(room, Pump(reactor), connections, stalls, Complaints(reactor))
+    listener = Listener("PLAIN", sock, services, SessionLimits(), shared)
     async with trio.open_nursery() as nursery:
         await nursery.start(reactor.run)
         nursery.start_soon(listener.run)
@@ -143,11 +145,25 @@ async def test_a_silent_client_and_half_a_request_are_closed() -> None:
     assert len(lines) == 2
 
 
+def test_a_shorter_idle_time_counts_at_once() -> None:
+    reactor = VirtualReactor(1)
+    connections = Connections(reactor.process("broker"), ConnectionLimits(9, 9, 10**10))
+    silent = FakeConnection()
+    connections.set_limits(ConnectionLimits(9, 9, 10**9))
+    connections.watch(silent)
+    reactor.run_until(reactor.now_us() + 10 * IDLE_US)
+    assert not silent.reason
+    connections.set_limits(ConnectionLimits(9, 9, IDLE_US))
+    reactor.run_until(reactor.now_us() + 2 * IDLE_US)
+    assert silent.reason
+
+
 @pytest.mark.parametrize(
     ("limits", "setting"),
     [
         (ConnectionLimits(2, 9, 10**10), "max.connections (2)"),
         (ConnectionLimits(9, 2, 10**10), "max.connections.per.ip (2)"),
+        (ConnectionLimits(9, 9, 10**10, 5), "half of the 5 file descriptors"),
     ],
 )
 async def test_connections_beyond_a_limit_are_closed_at_once_and_others_serve_on(
@@ -168,7 +184,8 @@ async def test_connections_beyond_a_limit_are_closed_at_once_and_others_serve_on
                 await trio.lowlevel.checkpoint()
             async with await trio.open_tcp_stream("127.0.0.1", port) as later:
                 await ask_versions(later)
-    assert [line["limit"] for line in logs if line["event"] == "too many connections"] == [setting]
+    (line,) = [line for line in logs if line["event"] == "too many connections"]
+    assert line["limit"].startswith(setting)
 
 
 @pytest.mark.parametrize(
@@ -196,3 +213,25 @@ async def test_who_is_no_kafka_client_is_closed_with_one_helpful_line(
                 await ask_versions(later)
     (line,) = logs
     assert reason in line["reason"]
+
+
+async def test_bad_clients_cannot_fill_the_log() -> None:
+    with capture_logs() as logs:
+        async with serving(ConnectionLimits(9, 9, 10**10)) as (_, port):
+            for _ in range(ADDRESS_LINES_MAX + 10):
+                async with await trio.open_tcp_stream("127.0.0.1", port) as stream:
+                    await stream.send_all(b"GET / HTTP/1.1\r\n\r\n")
+                    assert await ended(stream)
+            async with await trio.open_tcp_stream("127.0.0.1", port) as later:
+                await ask_versions(later)
+    assert len(logs) == ADDRESS_LINES_MAX
+
+
+def test_all_descriptors_that_the_process_may_have_are_taken() -> None:
+    code = (
+        "import resource; from partitions.server.host.descriptors import raise_limit; "
+        "resource.setrlimit(resource.RLIMIT_NOFILE, (100, 300)); "
+        "print(raise_limit(), *resource.getrlimit(resource.RLIMIT_NOFILE))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["300", "300", "300"]

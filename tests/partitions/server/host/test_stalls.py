@@ -94,6 +94,49 @@ def test_who_is_closed(connection: object, for_requests: bool, for_responses: bo
     assert closed(connection(), requests=False, responses=True) == for_responses
 
 
+def test_who_waits_for_his_own_address_ends_nobody_elses_request() -> None:
+    reactor = VirtualReactor(1)
+    room = RequestBudget(1 << 20)
+    greedy = [Session("greedy"), Session("greedy")]
+    assert room.ask(greedy[0], 90 << 10)
+    assert not room.ask(greedy[1], 90 << 10), "96 KiB are half"
+    stalls = Stalls(reactor.process("broker"), room, ByteBudget(100), LOOK_US)
+    slow, cause = [
+        Connection(MIDDLE._replace(granted=90 << 10, address=address))
+        for address in ("other", "greedy")
+    ]
+    stalls.watch(slow)
+    stalls.watch(cause)
+    reactor.run_until(reactor.now_us() + 5 * LOOK_US)
+    assert not slow.reason
+    assert cause.reason
+
+
+@pytest.mark.parametrize(("used", "ended"), [(110, False), (125, True)])
+def test_little_left_to_take_counts_once_nobody_is_served(used: int, ended: bool) -> None:
+    """Else ten thousand who take nothing would each be too small to be the cause."""
+    reactor = VirtualReactor(1)
+    budget = ByteBudget(100)
+    budget.take(used)
+    stalls = Stalls(reactor.process("broker"), RequestBudget(1000), budget, LOOK_US)
+    idle, takes = Connection(FULL._replace(unsent=5)), Connection(FULL._replace(unsent=5), sent=5)
+    stalls.watch(idle)
+    stalls.watch(takes)
+    reactor.run_until(reactor.now_us() + 5 * LOOK_US)
+    assert bool(idle.reason) == ended
+    assert not takes.reason
+
+
+class Session:
+    """Asks for room."""
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+
+    def granted(self) -> None:
+        raise AssertionError("there is no room")
+
+
 def test_the_timer_rests_while_there_is_nobody() -> None:
     reactor = VirtualReactor(1)
     room = RequestBudget(1000)
