@@ -53,6 +53,8 @@ class Links:
         self.offline_version = 0
         """Changes whenever an answer of `serves` or a configuration does, connections apart."""
         self.sent = 0
+        self.drains: Callable[[int], bool] = lambda node: False
+        """Does a node hand over what it leads? Then it is no successor of anybody."""
         reactor.call_at(reactor.now_us() + timing.heartbeat_us, self._beat)
 
     # --- connections
@@ -237,6 +239,9 @@ class Links:
         voters = [
             replica
             for replica in group.node.configuration.voters
-            if replica != self._me and replica in progress and self.serves(replica, group.id)
+            if replica != self._me
+            and replica in progress
+            and self.serves(replica, group.id)
+            and not self.drains(replica.node)
         ]
         return max(voters, key=lambda replica: progress[replica].match, default=None)

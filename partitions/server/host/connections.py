@@ -73,6 +73,12 @@ class Connections:
         """Connections open now."""
         return self._present
 
+    @property
+    def busy(self) -> int:
+        """Connections with a request that is not answered, or an answer not taken yet."""
+        seen = [connection.statistics() for connection in self._seen]
+        return sum(1 for each in seen if each.in_flight or each.unsent_bytes)
+
     def refusal(self, address: str) -> str | None:
         """The setting whose bound one more connection from `address` would pass."""
         if self._present >= self._limits.total:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import socket
 from collections.abc import Callable
+from typing import NoReturn
 
 import structlog
 import trio
@@ -165,27 +166,36 @@ class Listener:
         self._pump = pump
         self._connections = connections
         self._stalls = stalls
+        self._accepting = trio.CancelScope()
+
+    def stop_accepting(self) -> None:
+        """Let nobody in any more, and say so to whoever tries: who has a connection keeps it."""
+        self._accepting.cancel()
 
     async def run(self) -> None:
-        """Accept until cancelled."""
-        self._sock.setblocking(False)
+        """Accept until told otherwise; serve until cancelled."""
         async with trio.open_nursery() as nursery:
-            while True:
-                await wait_readable(self._sock)
-                try:
-                    sock, address = self._sock.accept()
-                except OSError as error:
-                    if error.errno in _OUT_OF_RESOURCES:
-                        log.error("cannot accept connections", reason=str(error))
-                        await trio.sleep(ACCEPT_PAUSE_S)
-                    continue
-                refusal = self._connections.refusal(address[0])
-                if refusal is not None:
-                    log.warning("too many connections", limit=refusal, peer=address[0])
-                    sock.close()
-                    continue
-                number = self._connections.opened(address[0])
-                nursery.start_soon(self._serve, sock, address, number)
+            with self._sock, self._accepting:
+                await self._accept(nursery)
+
+    async def _accept(self, nursery: trio.Nursery) -> NoReturn:
+        self._sock.setblocking(False)
+        while True:
+            await wait_readable(self._sock)
+            try:
+                sock, address = self._sock.accept()
+            except OSError as error:
+                if error.errno in _OUT_OF_RESOURCES:
+                    log.error("cannot accept connections", reason=str(error))
+                    await trio.sleep(ACCEPT_PAUSE_S)
+                continue
+            refusal = self._connections.refusal(address[0])
+            if refusal is not None:
+                log.warning("too many connections", limit=refusal, peer=address[0])
+                sock.close()
+                continue
+            number = self._connections.opened(address[0])
+            nursery.start_soon(self._serve, sock, address, number)
 
     async def _serve(self, sock: socket.socket, address: tuple[str, int], number: int) -> None:
         peer = f"{address[0]}:{address[1]}"
