@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 
-.PHONY: quorum test verify fix unit sim mutants brokers-sim live bench clean
+.PHONY: quorum test verify fix unit sim mutants brokers-sim live rolling bench clean
 .DELETE_ON_ERROR:
 
 quorum: $(VENV)/.installed          ## install what is missing and run a cluster on loopback
@@ -39,6 +39,9 @@ brokers-sim: $(VENV)/.installed-dev ## whole brokers: SEEDS=how many of each sce
 
 live: $(VENV)/.installed-dev        ## real processes, real clients
 	@$(BIN)/python .ci/checks.py live
+
+rolling: $(VENV)/.installed-dev     ## ROUNDS=10 rolling restarts under load; what producers and consumers notice
+	@$(BIN)/python -m tests.live.rolling $(if $(ROUNDS),--rounds $(ROUNDS))
 
 bench: $(VENV)/.installed           ## PARTS="produce latency consume idle groups"; figures beside a reference
 	@$(BIN)/python -m bench.run $(PARTS)

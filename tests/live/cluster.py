@@ -188,6 +188,10 @@ class Cluster:
         self._own[broker_id] = process
         self.brokers[broker_id] = replace(broker, pid=process.pid)
 
+    def own(self, broker_id: int) -> subprocess.Popen[bytes]:
+        """The process that `start` made."""
+        return self._own[broker_id]
+
     def stop(self) -> int:
         """Stop everything in order; returns the exit status of `quorate dev`."""
         for broker_id in list(self._paused):

@@ -42,7 +42,9 @@ def test_defaults_pass_their_own_rule(definition: ConfigDef) -> None:
 def test_definitions_are_documented_and_named_after_their_units(definition: ConfigDef) -> None:
     assert definition.documentation.endswith(".")
     assert len(definition.documentation) > 20
-    ours = definition.name.startswith(("peer.", "raft.", "wal.", "unsafe.", "log.dirs.free."))
+    ours = definition.name.startswith(
+        ("broker.drain.", "peer.", "raft.", "wal.", "unsafe.", "log.dirs.free.")
+    )
     assert ours is not definition.kafka
     assert definition.rule.allowed
 
