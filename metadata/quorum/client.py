@@ -18,8 +18,6 @@ from raftlog.types import ReplicaId
 log = structlog.get_logger()
 
 RETRY_US = 50_000
-FAREWELL_US = 500_000
-"""A broker that stops waits this long for a controller that may be stopping too."""
 NOT_CONTROLLER = "NOT_CONTROLLER"
 """Answer of a broker that is not the controller: nothing was done, ask another."""
 
@@ -82,7 +80,7 @@ class ControllerClient:
         if left_us <= 0:
             message = "no controller could be reached: has the quorum lost its majority?"
             attempt.on_answer(Answer(error=NOT_CONTROLLER, message=message))
-        elif node is None or not self._reachable():
+        elif node is None or not self.reachable():
             self._again(attempt)
         else:
             self._rpc.call(
@@ -93,8 +91,8 @@ class ControllerClient:
                 left_us,
             )
 
-    def _reachable(self) -> bool:
-        """What is sent to a node that is not connected is lost: nothing has been asked yet."""
+    def reachable(self) -> bool:
+        """Is a controller known and connected? What is sent to one that is not is lost."""
         state = self._app.state
         return state is not None and state.leader is not None and self._is_up(state.leader)
 
@@ -131,7 +129,6 @@ class BrokerLife:
         self._timeout_us = timeout_us
         self._epoch: int | None = None
         self._asking = False
-        self._leaving = False
         self._timer: Timer | None = None
         self.on_fatal: Callable[[str], None] = lambda reason: None
         """Called with a sentence when the controller says this broker must not run."""
@@ -152,21 +149,7 @@ class BrokerLife:
         """Begin; goes on for the process's life."""
         self._next(0)
 
-    def leave(self, done: Callable[[], None]) -> None:
-        """Have this broker fenced now instead of when its session ends: no client is sent to
-        it and no partition is placed on it. `done` runs once, within FAREWELL_US."""
-        self._leaving = True
-        if self._timer is not None:
-            self._timer.cancel()
-        if self._epoch is None:
-            done()
-            return
-        last = [self._me.node, self._epoch, self.caught_up, True]
-        self._client.call(HEARTBEAT, last, lambda answer: done(), timeout_us=FAREWELL_US)
-
     def _next(self, delay_us: int) -> None:
-        if self._leaving:
-            return
         if self._timer is not None:
             self._timer.cancel()
         self._timer = self._reactor.call_at(self._reactor.now_us() + delay_us, self._tick)

@@ -231,8 +231,8 @@ class Controller:
         )
 
     def _heartbeat(self, arguments: Any, on_answer: OnAnswer) -> None:
-        node, epoch, caught_up, *leaving = arguments
-        request = decide.Heartbeat(node, epoch, bool(caught_up), leaving == [True])
+        node, epoch, caught_up = arguments
+        request = decide.Heartbeat(node, epoch, bool(caught_up))
         now = self._reactor.now_us()
         self._decide(
             lambda image: decide.heartbeat(image, request, self._sessions, now),

@@ -336,11 +336,6 @@ class Broker:
     def _metadata_offline(self, reason: str) -> None:
         self._fail(f"this broker's copy of the metadata cannot be trusted: {reason}")
 
-    def leave(self, done: Callable[[], None]) -> None:
-        """Give up every leadership, then have no more clients sent here; `done` runs once, if
-        there is a controller. Whoever waits for it bounds the wait."""
-        self.draining.leave(lambda: self._life.leave(done))
-
     def close(self) -> None:
         """Make everything durable and mark the shutdown as clean. The loop has ended."""
         self.engine.stop()

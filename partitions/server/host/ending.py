@@ -41,7 +41,7 @@ async def end(
         listener.stop_accepting()
     finished = trio.Event()
     with trio.move_on_after(HAND_OVER_LIMIT_S):
-        broker.leave(finished.set)
+        broker.draining.leave(finished.set)
         await finished.wait()
     with trio.move_on_after(ANSWERS_LIMIT_S):
         # No event tells it: answers leave one by one, on paths that should not pay for this.

@@ -36,6 +36,7 @@ class Client:
         room: RequestBudget | None = None,
         **session: Any,
     ) -> None:
+        self.services = services
         self.log = Lines()
         self.wakes = 0
         self.session = Session(
