@@ -99,7 +99,8 @@ class Draining:
 
     def leave(self, done: Callable[[], None]) -> None:
         """Drain for the process's end: `done` runs, perhaps at once, when nothing is left that
-        somebody could take over now. Whoever waits for it bounds the wait."""
+        somebody could take over, now or once it has caught up. Whoever waits for it bounds the
+        wait."""
         before, self._left = self.active, done
         self._changed(before)
         self._look()
@@ -120,10 +121,11 @@ class Draining:
         if not self.active:
             return
         moving = self._move()
-        if self._left is not None and not moving:
+        leaving = self._left is not None
+        if self._left is not None and not moving and not self._has_hope():
             done, self._left = self._left, _nothing
             done()
-        delay_us = POLL_US if moving else IDLE_POLL_US
+        delay_us = POLL_US if moving or leaving else IDLE_POLL_US
         self._timer = self._reactor.call_at(self._reactor.now_us() + delay_us, self._look)
 
     def _move(self) -> int:
@@ -142,6 +144,16 @@ class Draining:
                 group.mark_dirty()
                 moving += 1
         return moving
+
+    def _has_hope(self) -> bool:
+        """Does this broker lead something of which there is another copy that may catch up?"""
+        links = self._engine.links
+        return any(
+            voter != self._me and links.serves(voter, group.id) and not self.drains(voter.node)
+            for group in self._engine.groups.values()
+            if group.node.role is Role.LEADER
+            for voter in group.node.configuration.voters
+        )
 
     def _load(self) -> dict[ReplicaId, int]:
         """How much each replica leads, of what this broker has a copy of."""

@@ -9,9 +9,10 @@ import pytest
 from partitions.api import ALTER_CONFIGS, ControllerReply
 from partitions.errors import ErrorCode
 from partitions.records import Record, build_batch
-from partitions.replicas import draining
+from partitions.replicas import draining, preferred
 from partitions.testing import SimCluster
-from raftlog.types import Role
+from raftlog.engine import Engine, Group
+from raftlog.types import ReplicaId, Role
 
 PARTITIONS = 12
 SETTING = "broker.drain.enable"
@@ -175,6 +176,27 @@ def test_new_partitions_are_placed_elsewhere_while_enough_brokers_are_left() -> 
         nodes = {replica.node for each in three.partitions for replica in each.replicas}
         assert nodes == {1, 2, 3}
         assert {replica.node for replica in four.partitions[0].replicas} == {1, 2, 3, 4}
+
+    cluster.run(work())
+
+
+def test_a_stop_waits_for_copies_that_are_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    cluster = started(11)
+    obstacle = preferred.obstacle
+    caught_up_us = cluster.reactor.now_us() + 1_000_000
+
+    def behind(engine: Engine, group: Group, target: ReplicaId, lag_max: int) -> str | None:
+        if cluster.reactor.now_us() < caught_up_us:
+            return "it is 1001 entries behind"
+        return obstacle(engine, group, target, lag_max)
+
+    monkeypatch.setattr(draining, "obstacle", behind)
+
+    async def work() -> None:
+        await cluster.brokers[1].stop()
+        assert caught_up_us <= cluster.reactor.now_us() < caught_up_us + 500_000
+        await led(cluster)
+        assert cluster.reactor.now_us() < caught_up_us + 500_000
 
     cluster.run(work())
 

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import configparser
 import os
+import shutil
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +15,8 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
+from cli.exits import ExitCode
+from partitions.server.host.ending import ANSWERS_LIMIT_S, HAND_OVER_LIMIT_S
 from partitions.server.host.notify import PINGS_PER_WATCHDOG_TIME, Notifier
 from raftlog.testing.reactor import VirtualReactor
 
@@ -107,3 +113,36 @@ def test_a_manager_that_is_gone_is_complained_of_once(tmp_path: Path) -> None:
         notifier.stopping("handing over")
     assert len(lines) == 1
     assert str(tmp_path / "gone") in lines[0]["socket"]
+
+
+UNIT = Path(__file__).resolve().parents[4] / "docs" / "examples" / "quorate@.service"
+
+
+def test_the_example_unit_fits_the_broker() -> None:
+    unit = configparser.ConfigParser(strict=True, interpolation=None)
+    unit.read_string(UNIT.read_text(encoding="utf-8"))
+    service = unit["Service"]
+    assert service["Type"] == "notify"
+    assert int(service["WatchdogSec"]) > 0
+    assert int(service["TimeoutStopSec"]) > HAND_OVER_LIMIT_S + ANSWERS_LIMIT_S
+    for code in (ExitCode.USAGE, ExitCode.PRECONDITION):
+        assert str(int(code)) in service["RestartPreventExitStatus"].split()
+    _, *arguments = service["ExecStart"].split()
+    assert arguments[:3] == ["broker", "start", "--config"]
+
+
+@pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="systemd is not installed")
+def test_systemd_understands_the_example_unit(tmp_path: Path) -> None:
+    text = UNIT.read_text(encoding="utf-8")
+    program = text.partition("ExecStart=")[2].split()[0]
+    unit = tmp_path / "quorate@1.service"
+    unit.write_text(text.replace(program, sys.executable), encoding="utf-8")
+    done = subprocess.run(
+        ["systemd-analyze", "verify", "--recursive-errors=no", str(unit)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "quorate@1.service" not in done.stderr
