@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 
-.PHONY: quorum test verify fix unit sim mutants brokers-sim live fuzz bench clean
+.PHONY: quorum test verify fix unit sim mutants brokers-sim live fuzz rolling bench clean
 .DELETE_ON_ERROR:
 
 quorum: $(VENV)/.installed          ## install what is missing and run a cluster on loopback
@@ -43,6 +43,9 @@ live: $(VENV)/.installed-dev        ## real processes, real clients
 fuzz: $(VENV)/.installed-dev        ## hostile frames against three live brokers: FRAMES=how many, SEED=one
 	@$(BIN)/python -m tests.live.fuzz \
 		$(if $(FRAMES),--frames $(FRAMES)) $(if $(SEED),--seed $(SEED))
+
+rolling: $(VENV)/.installed-dev     ## ROUNDS=10 rolling restarts under load; what producers and consumers notice
+	@$(BIN)/python -m tests.live.rolling $(if $(ROUNDS),--rounds $(ROUNDS))
 
 bench: $(VENV)/.installed           ## PARTS="produce latency consume idle groups connections"; figures beside a reference
 	@$(BIN)/python -m bench.run $(PARTS)

@@ -1,4 +1,4 @@
-"""`quorate broker`: one broker in this process."""
+"""`quorate broker`: one broker in this process, or one that is to be stopped."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cli.context import Setting
+from cli.clients import refuse_client_settings
+from cli.context import Setting, Target, output_option, target_options
 from cli.exits import CommandFailed, ExitCode
 from cli.logs import FORMATS, configure
+from cli.output import emit_record, note
 
 if TYPE_CHECKING:
     from metadata.configs.loading import BrokerSettings
@@ -24,7 +26,7 @@ COMMAND_LINE_VARIABLES = ("QUORATE_BOOTSTRAP", "QUORATE_OUTPUT", LOG_FORMAT_VARI
 
 @click.group()
 def broker() -> None:
-    """Run one broker."""
+    """Run one broker; have one give up its leaderships."""
 
 
 @broker.command(epilog="Example: quorate broker start --config broker.toml")
@@ -73,6 +75,64 @@ def start(
         where = settings.text("log.dirs")  # the messages name paths below it
         code = ExitCode.PRECONDITION if isinstance(error, CorruptLog) else ExitCode.FAILED
         raise CommandFailed(f"log.dirs {where}: {type(error).__name__}: {error}", code) from error
+
+
+@broker.command(epilog="Example: quorate broker drain 2 && ssh host2 systemctl restart quorate@2")
+@click.argument("broker", type=click.IntRange(0), metavar="ID")
+@click.option("--undo", is_flag=True, help="Let it lead again.")
+@click.option(
+    "--wait",
+    "wait_s",
+    type=click.FloatRange(min=0, max=86_400),
+    default=60.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long its leaderships may take to move.",
+)
+@output_option
+@target_options
+def drain(broker: int, undo: bool, wait_s: float, output: str, target: Target) -> None:
+    """Have a running broker hand over all it leads, and lead nothing until --undo.
+
+    It goes on as a follower. New partitions are placed on other brokers while there are enough of
+    them. The wish is a setting of the broker (broker.drain.enable), so it outlives restarts. A stop
+    with SIGTERM hands everything over by itself: this is for what takes longer than a restart.
+
+    Exits with 0 when the broker leads nothing, and with 1 when it still leads something after
+    --wait: partitions of which no other replica can lead now. It goes on trying.
+    """
+    refuse_client_settings(target, "broker drain")
+    from cli.commands.cluster import first_answer
+    from cli.configs import BROKER, Change, Owner, alter
+    from cli.draining import Leads, look, wait_until_drained
+
+    owner, setting = Owner(BROKER, str(broker)), "broker.drain.enable"
+    if undo:
+        alter(owner, [Change("unset", setting)], target)
+        emit_record(output, {"broker": broker, "draining": False})
+        note(
+            "quorate: its preferred leaderships come back with the next check "
+            "(leader.imbalance.check.interval.seconds)"
+        )
+        return
+
+    def ask() -> Leads:
+        return first_answer(target, lambda connection: look(connection, broker))
+
+    brokers = ask().brokers
+    if broker not in brokers:
+        running = ", ".join(map(str, brokers))
+        raise CommandFailed(f"broker {broker} does not run, so it leads nothing; {running} do")
+    alter(owner, [Change("set", setting, "true")], target)
+    leads = wait_until_drained(broker, ask, wait_s)
+    record = {"broker": broker, "draining": True, "controller": leads.controller}
+    emit_record(output, {**record, "leads": list(leads.partitions)})
+    if not leads.nothing:
+        raise CommandFailed(
+            f"broker {broker} still leads {leads} after {wait_s:g} s: no other replica can lead "
+            "now (`quorate cluster status` shows which brokers are missing). It goes on trying; "
+            f"`quorate broker drain {broker} --undo` ends that"
+        )
 
 
 def load(config: Path | None, overrides: tuple[tuple[str, str], ...]) -> BrokerSettings:

@@ -370,6 +370,18 @@ BALANCE: tuple[ConfigDef, ...] = (
 
 LIVENESS: tuple[ConfigDef, ...] = (
     ConfigDef(
+        "broker.drain.enable",
+        ConfigType.BOOLEAN,
+        "false",
+        Scope.BROKER,
+        Boolean(),
+        "The broker gives its leaderships to others and takes none as long as others can lead, and "
+        "new partitions are placed elsewhere while enough brokers are left. `quorate broker drain` "
+        "sets it for one broker, until `--undo`.",
+        dynamic=True,
+        kafka=False,
+    ),
+    ConfigDef(
         "broker.heartbeat.interval.ms",
         ConfigType.INT,
         "2000",

@@ -58,7 +58,7 @@ def create_partitions(
                 f"assignments: {added} new partitions need {factor} replicas each",
             )
     else:
-        layout = place(candidates(image), added, factor, image.next_group_id - 1)
+        layout = place(candidates(image, factor), added, factor, image.next_group_id - 1)
     records = tuple(assigned(image, topic.topic_id, present, layout))
     return Decision(() if validate_only else records, request.total)
 

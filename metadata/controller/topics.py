@@ -14,6 +14,7 @@ from metadata.errors import ErrorCode, InvalidConfig, MetadataError
 from metadata.image import MetadataImage, Topic
 from metadata.image.draft import collision_name
 from metadata.records import (
+    ConfigResource,
     ConfigSet,
     PartitionAssigned,
     Record,
@@ -128,9 +129,18 @@ def assigned(
     ]
 
 
-def candidates(image: MetadataImage) -> list[Candidate]:
-    """The live brokers, as places for replicas."""
-    return [Candidate(broker.replica, broker.registration.rack) for broker in image.unfenced()]
+def candidates(image: MetadataImage, wanted: int) -> list[Candidate]:
+    """The live brokers, as places for replicas; without those that drain, if `wanted` others
+    are there."""
+    live = [Candidate(broker.replica, broker.registration.rack) for broker in image.unfenced()]
+    staying = [each for each in live if not _drains(image, each.replica.node)]
+    return staying if len(staying) >= wanted else live
+
+
+def _drains(image: MetadataImage, node: int) -> bool:
+    """Was this very broker asked to drain? What its own file says is not known here."""
+    own = image.config(ConfigResource(ResourceType.BROKER, str(node)))
+    return own.get("broker.drain.enable") == "true"
 
 
 def explicit(
@@ -241,7 +251,7 @@ def _layout(image: MetadataImage, request: NewTopic, defaults: TopicDefaults) ->
     )
     check_amount(image, partitions)
     _check_width(factor, ErrorCode.INVALID_REPLICATION_FACTOR)
-    return place(candidates(image), partitions, factor, image.next_group_id - 1)
+    return place(candidates(image, factor), partitions, factor, image.next_group_id - 1)
 
 
 def _number(given: int, default: int, code: ErrorCode, what: str) -> int:

@@ -3,6 +3,9 @@
 Cost is per batch: records are never looked at one by one. Batches of one connection are
 appended in the order they came, before the response to an earlier request exists, so a
 client may pipeline. The frame's memory is the connection's: nothing here keeps a view of it.
+
+While a leadership moves away from here, a refused batch is answered once its new leader is known:
+the client goes there at once, instead of coming back after its back-off to be refused again.
 """
 
 from __future__ import annotations
@@ -27,6 +30,10 @@ ALL, LEADER, NONE = -1, 1, 0
 
 LEADER_HINT_VERSION = 10
 """From here on an answer names the leader it should have been sent to (KIP-951)."""
+
+SUCCESSOR_WAIT_US = 250_000
+"""Answers leave in order, so those of other partitions wait as well; a move takes less."""
+SUCCESSOR_POLL_US = 10_000
 
 _OPEN_CODE = ErrorCode.REQUEST_TIMED_OUT.value
 _OPEN_MESSAGE = "not committed in time; the batch may still become visible"
@@ -62,7 +69,7 @@ class _Unfinished:
 class _Produce(Gather):
     """One request being answered."""
 
-    __slots__ = ("_context", "_endpoints", "_services", "failed")
+    __slots__ = ("_context", "_endpoints", "_moving", "_services", "failed")
 
     def __init__(self, services: Services, context: RequestContext) -> None:
         super().__init__()
@@ -70,6 +77,8 @@ class _Produce(Gather):
         self._context = context
         self._endpoints: dict[int, Any] = {}
         """NodeEndpoint by node id, for the leaders that the answers name."""
+        self._moving: list[tuple[Topic, Any]] = []
+        """Refused answers whose partitions have no known leader but this broker, which was it."""
         self.failed: str | None = None
         """The last refusal, for acks=0 where no response can carry it."""
 
@@ -150,12 +159,43 @@ class _Produce(Gather):
         self.failed = message or code.name
         if code is not ErrorCode.NOT_LEADER_OR_FOLLOWER:
             return
-        if self._context.api_version >= LEADER_HINT_VERSION:
+        if topic is not None and self._is_moving(topic, answer):
+            self.expect()
+            if not self._moving:
+                self._look_later(self._services.reactor.now_us() + SUCCESSOR_WAIT_US)
+            self._moving.append((topic, answer))
+        else:
             self._hint(topic, answer)
 
-    def _hint(self, topic: Topic | None, answer: Any) -> None:
+    def _is_moving(self, topic: Topic, answer: Any) -> bool:
         leader = current_leader(self._services, topic, answer.index)
-        if leader is None:
+        return leader is not None and leader.node == self._services.node_id
+
+    def _look_later(self, due_us: int) -> None:
+        reactor = self._services.reactor
+        reactor.call_at(reactor.now_us() + SUCCESSOR_POLL_US, lambda: self._look(due_us))
+
+    def _look(self, due_us: int) -> None:
+        """Answer for the partitions that have arrived somewhere; for all when it is late."""
+        if self.done:
+            return
+        late = self._services.reactor.now_us() >= due_us
+        moving, self._moving = self._moving, []
+        for topic, answer in moving:
+            if not late and self._is_moving(topic, answer):
+                self._moving.append((topic, answer))
+            else:
+                self._hint(topic, answer)
+                self.arrived()
+        if self._moving:
+            self._look_later(due_us)
+
+    def _hint(self, topic: Topic | None, answer: Any) -> None:
+        """Say who leads, as far as known; never that this broker does, which has just refused."""
+        leader = current_leader(self._services, topic, answer.index)
+        if leader is None or leader.node == self._services.node_id:
+            return
+        if self._context.api_version < LEADER_HINT_VERSION:
             return
         image = self._services.image()
         broker, address = reachable(image, leader.node, self._context.listener)

@@ -38,7 +38,7 @@ def verdict(facts: Facts) -> Verdict:
     """Everything that speaks against sending clients to this broker."""
     reasons = []
     if facts.draining:
-        reasons.append("the broker is stopping and hands its leaderships over")
+        reasons.append("the broker is stopping or drained, and hands its leaderships over")
     if not facts.registered:
         reasons.append("the broker is not registered with the controller, or is fenced")
     if facts.controller is None:

@@ -266,12 +266,15 @@ class ReplicaManager:
             return  # deleted in the meantime
         replica.group_handle = self._engine.add_group(group, replica.log, replica, NO_HARD_STATE)
         self._register(group, replica)
-        if creation.voters[0] == self._me:
+        drains = self._engine.links.drains
+        if next((v for v in creation.voters if not drains(v.node)), None) == self._me:
             replica.group_handle.node.campaign(self._reactor.now_us())
             replica.group_handle.mark_dirty()
 
     def campaign_preferred(self) -> None:
         """After a start: campaign for the groups this broker is the preferred leader of."""
+        if self._engine.links.drains(self._me.node):
+            return
         for replica in self._by_partition.values():  # those whose group runs already
             node = replica.group_handle.node
             if node.leader is None and node.configuration.voters[0] == self._me:

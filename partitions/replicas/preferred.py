@@ -93,14 +93,18 @@ class PreferredLeaders:
         return preferred if obstacle(self._engine, group, preferred) is None else None
 
 
-def obstacle(engine: Engine, group: Group, target: ReplicaId) -> str | None:
+def obstacle(
+    engine: Engine, group: Group, target: ReplicaId, lag_max: int = LAG_ENTRIES_MAX
+) -> str | None:
     """Why the voter `target` cannot take over the group that is led here; None when it can."""
     progress = group.node.progress.get(target)
     if progress is None or not engine.links.is_up(target):
         return "it is not connected"
     if engine.links.is_offline(target, group.id):
         return "it is out of service"
+    if engine.links.drains(target.node):
+        return "it gives up its leaderships, to be stopped or because it was asked to (drain)"
     behind = group.node.last_index - progress.match
-    if progress.state is not ProgressState.REPLICATE or behind > LAG_ENTRIES_MAX:
+    if progress.state is not ProgressState.REPLICATE or behind > lag_max:
         return f"it is {behind} entries behind"
     return None

@@ -24,6 +24,7 @@ from metadata.quorum.observer import MetadataObserver
 from metadata.quorum.rpc import Rpc
 from metadata.quorum.spread import LeaderSpread
 from metadata.records import Listener
+from partitions.replicas.draining import Draining
 from partitions.replicas.handover import Handover
 from partitions.replicas.manager import PREFERRED_DELAY_US, ReplicaManager
 from partitions.server.derived import live_static, replica_settings, timing, topic_defaults
@@ -32,7 +33,7 @@ from partitions.server.every import Every
 from partitions.server.services import BrokerServices
 from raftlog.disk.properties import Properties
 from raftlog.disk.wal import Recovered, Wal
-from raftlog.engine import Engine, Group, Transport
+from raftlog.engine import Engine, Transport
 from raftlog.errors import DiskFailed, Misconfigured
 from raftlog.ready import SoftState
 from raftlog.seams import FileSystem, Reactor
@@ -42,13 +43,10 @@ from raftlog.types import (
     NO_HARD_STATE,
     Entry,
     ReplicaId,
-    Role,
 )
 
 log = structlog.get_logger()
 
-
-DRAIN_POLL_US = 20_000
 READY_POLL_US = 10_000
 INLINE_SYNC_BELOW_US = 500
 """A disk that syncs faster than this blocks the loop for less than a thread would cost."""
@@ -65,9 +63,6 @@ class Addresses(NamedTuple):
 
 class Broker:
     """Built, then `start`ed; everything on the reactor's loop thread."""
-
-    draining = False
-    """It is about to stop: see `drain`."""
 
     def __init__(
         self,
@@ -105,6 +100,7 @@ class Broker:
         static = live_static(settings, properties)
         self.live = LiveSettings(static, self.me.node, lambda: self.metadata.image)
         self.spread = LeaderSpread(reactor, self.rpc, self.me, lambda: self.metadata.image)
+        self.draining = Draining(reactor, self.rpc, self.engine, self.me)
         self.manager = self._make_manager(fs)
         self._retention = Every(reactor, self._retention_interval_us, self._enforce_retention)
         self._client = ControllerClient(reactor, self.rpc, self.metadata, self.engine.links.is_up)
@@ -261,6 +257,7 @@ class Broker:
         if self._observer is not None:
             self._observer.start()
         self._life.start()
+        self.draining.want(self.live.switch("broker.drain.enable"))
         self._at(PREFERRED_DELAY_US, self.manager.campaign_preferred)
         self._retention.start()
         self.services.groups.start()
@@ -307,6 +304,7 @@ class Broker:
         self.services.settings_changed()
         self.manager.reconfigure(image, replica_settings(self._settings, self.live))
         self._retention.interval_changed()
+        self.draining.want(self.live.switch("broker.drain.enable"))
         self.on_reconfigured()
 
     def _image_changed(self, image: MetadataImage, delta: ImageDelta) -> None:
@@ -328,6 +326,7 @@ class Broker:
         """Both lanes to another broker are up."""
         self.engine.peer_connected(replica)
         self.spread.connected(replica.node)
+        self.draining.connected(replica.node)
         if self._observer is not None:
             self._observer.peer_connected(replica)
 
@@ -335,6 +334,7 @@ class Broker:
         """The connection to another broker is gone."""
         self.engine.peer_disconnected(replica)
         self.spread.disconnected(replica.node)
+        self.draining.disconnected(replica.node)
         self.rpc.disconnected(replica.node)
 
     def receive(self, replica: ReplicaId, frame: memoryview) -> None:
@@ -348,33 +348,6 @@ class Broker:
 
     def _metadata_offline(self, reason: str) -> None:
         self._fail(f"this broker's copy of the metadata cannot be trusted: {reason}")
-
-    def drain(self, done: Callable[[], None]) -> None:
-        """Hand every leadership to a follower that is up to date, once; then `done`.
-
-        Once, because the other brokers may be draining too and hand it back. A transfer that
-        came to nothing (they may also be gone) is not waited for.
-        """
-        self.draining = True
-        asked = [group for group in self.engine.groups.values() if self._hand_over(group)]
-
-        def look() -> None:
-            if any(group.node.transferring for group in asked):
-                self._at(DRAIN_POLL_US, look)
-            else:
-                done()
-
-        look()
-
-    def _hand_over(self, group: Group) -> bool:
-        if group.node.role is not Role.LEADER:
-            return False
-        target = self.engine.links.best_successor(group)
-        if target is None:
-            return False
-        group.node.transfer(target)
-        group.mark_dirty()
-        return True
 
     def close(self) -> None:
         """Make everything durable and mark the shutdown as clean. The loop has ended."""

@@ -32,6 +32,6 @@ def facts_of(broker: Broker) -> Facts:
         broker.registered,
         broker.connected_controller,
         tuple([f"{each.topic}-{each.partition}" for each in broker.manager.offline.values()]),
-        broker.draining,
+        broker.draining.active,
         broker.manager.disk_nearly_full,
     )

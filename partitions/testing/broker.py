@@ -169,7 +169,7 @@ class SimBroker:
         self._world.note(self.node, "stop", self.starts)
         reactor = self._world.reactor
         drained: Promise[None] = Promise()
-        self.broker.drain(lambda: drained.resolve(None))
+        self.broker.draining.leave(lambda: drained.resolve(None))
         reactor.post_at(reactor.now_us() + DRAIN_LIMIT_US, lambda: drained.resolve(None))
         await drained
         self.broker.close()

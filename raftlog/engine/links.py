@@ -55,6 +55,8 @@ class Links:
         self.sent = 0
         self.elections = self.leaderships = 0
         """Begun by groups here, and won with a first entry committed."""
+        self.drains: Callable[[int], bool] = lambda node: False
+        """Does a node hand over what it leads? Then it is no successor of anybody."""
         reactor.call_at(reactor.now_us() + timing.heartbeat_us, self._beat)
 
     # --- connections
@@ -241,6 +243,9 @@ class Links:
         voters = [
             replica
             for replica in group.node.configuration.voters
-            if replica != self._me and replica in progress and self.serves(replica, group.id)
+            if replica != self._me
+            and replica in progress
+            and self.serves(replica, group.id)
+            and not self.drains(replica.node)
         ]
         return max(voters, key=lambda replica: progress[replica].match, default=None)

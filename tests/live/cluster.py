@@ -8,7 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -171,8 +171,11 @@ class Cluster:
         os.kill(self._pid(broker_id), signal.SIGCONT)
         self._paused.remove(broker_id)
 
-    def start(self, broker_id: int) -> None:
-        """Start a broker that is down, from its own configuration file; see `wait_ready`."""
+    def start(self, broker_id: int, environment: Mapping[str, str] | None = None) -> None:
+        """Start a broker that is down, from its own configuration file; see `wait_ready`.
+
+        `environment` goes on top of the test's own.
+        """
         broker = self.brokers[broker_id]
         assert broker.pid is None, f"broker {broker_id} runs already"
         assert not self._restart, "with `restart`, quorate dev starts brokers"
@@ -181,6 +184,7 @@ class Cluster:
             process = subprocess.Popen(
                 [*command, "--config", str(broker.config), "--stop-with-stdin"],
                 cwd=ROOT,
+                env={**os.environ, **(environment or {})},
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -188,6 +192,10 @@ class Cluster:
             )
         self._own[broker_id] = process
         self.brokers[broker_id] = replace(broker, pid=process.pid)
+
+    def own(self, broker_id: int) -> subprocess.Popen[bytes]:
+        """The process that `start` made."""
+        return self._own[broker_id]
 
     def stop(self) -> int:
         """Stop everything in order; returns the exit status of `quorate dev`."""

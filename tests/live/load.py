@@ -6,7 +6,7 @@ import threading
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import confluent_kafka
 from confluent_kafka import Producer
@@ -35,6 +35,14 @@ class Delivered(NamedTuple):
     offset: int
     key: bytes
     value: bytes
+
+
+class Written(Protocol):
+    """What a producer did, for the reckoning."""
+
+    sent: int
+    delivered: list[Delivered]
+    failures: list[str]
 
 
 class Load:
@@ -140,7 +148,7 @@ def loading(
     load.finish()
 
 
-def check_exactly_once(load: Load, content: list[list[Stored]]) -> None:
+def check_exactly_once(load: Written, content: list[list[Stored]]) -> None:
     """Every record was acknowledged, is there once, where it was said to be, in its key's order."""
     assert load.failures == []
     assert len(load.delivered) == load.sent
@@ -153,7 +161,7 @@ def check_exactly_once(load: Load, content: list[list[Stored]]) -> None:
             counted[stored.key] += 1
 
 
-def check_acknowledged(load: Load, content: list[list[Stored]]) -> None:
+def check_acknowledged(load: Written, content: list[list[Stored]]) -> None:
     """Every acknowledged record is where it was said to be, and offsets are dense from 0."""
     for number, partition in enumerate(content):
         assert [each.offset for each in partition] == list(range(len(partition))), f"in {number}"

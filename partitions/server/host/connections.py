@@ -89,6 +89,12 @@ class Connections:
         """Requests whose response is not known yet; takes about a microsecond per connection."""
         return sum(connection.statistics().in_flight for connection in self._seen)
 
+    @property
+    def busy(self) -> int:
+        """Connections with a request that is not answered, or an answer not taken yet."""
+        seen = [connection.statistics() for connection in self._seen]
+        return sum(1 for each in seen if each.in_flight or each.unsent_bytes)
+
     def refusal(self, address: str) -> str | None:
         """The setting whose bound one more connection from `address` would pass."""
         if self._present >= self._limits.total:

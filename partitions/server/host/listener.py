@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import socket
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
 import trio
 from trio.lowlevel import wait_readable
@@ -172,31 +172,38 @@ class Listener:
         self._services = services
         self._limits = limits
         self._shared = shared
+        self._accepting = trio.CancelScope()
+
+    def stop_accepting(self) -> None:
+        """Let nobody in any more, and say so to whoever tries: who has a connection keeps it."""
+        self._accepting.cancel()
 
     async def run(self) -> None:
-        """Accept until cancelled."""
+        """Accept until told otherwise; serve until cancelled."""
+        async with trio.open_nursery() as nursery:
+            with self._sock, self._accepting:
+                await self._accept(nursery)
+
+    async def _accept(self, nursery: trio.Nursery) -> NoReturn:
         self._sock.setblocking(False)
         complaints = self._shared.complaints
-        async with trio.open_nursery() as nursery:
-            while True:
-                await wait_readable(self._sock)
-                try:
-                    sock, address = self._sock.accept()
-                except OSError as error:
-                    if error.errno in _OUT_OF_RESOURCES:
-                        complaints.error(
-                            "cannot accept connections", peer=OURSELVES, reason=str(error)
-                        )
-                        await trio.sleep(ACCEPT_PAUSE_S)
-                    continue
-                refusal = self._shared.connections.refusal(address[0])
-                if refusal is not None:
-                    peer = f"{address[0]}:{address[1]}"
-                    complaints.warning("too many connections", peer=peer, limit=refusal)
-                    sock.close()
-                    continue
-                number = self._shared.connections.opened(address[0])
-                nursery.start_soon(self._serve, sock, address, number)
+        while True:
+            await wait_readable(self._sock)
+            try:
+                sock, address = self._sock.accept()
+            except OSError as error:
+                if error.errno in _OUT_OF_RESOURCES:
+                    complaints.error("cannot accept connections", peer=OURSELVES, reason=str(error))
+                    await trio.sleep(ACCEPT_PAUSE_S)
+                continue
+            refusal = self._shared.connections.refusal(address[0])
+            if refusal is not None:
+                peer = f"{address[0]}:{address[1]}"
+                complaints.warning("too many connections", peer=peer, limit=refusal)
+                sock.close()
+                continue
+            number = self._shared.connections.opened(address[0])
+            nursery.start_soon(self._serve, sock, address, number)
 
     async def _serve(self, sock: socket.socket, address: tuple[str, int], number: int) -> None:
         peer = f"{address[0]}:{address[1]}"

@@ -26,7 +26,9 @@ from partitions.server.broker import Addresses, Broker
 from partitions.server.host.admin import AdminPort
 from partitions.server.host.connections import ConnectionLimits, Connections
 from partitions.server.host.descriptors import raise_limit
+from partitions.server.host.ending import end, end_at_next
 from partitions.server.host.listener import BACKLOG, Listener, Pump, Shared
+from partitions.server.host.notify import Notifier
 from partitions.server.host.stalls import Stalls
 from partitions.server.intake import RequestBudget
 from partitions.server.limits import SessionLimits
@@ -41,7 +43,6 @@ from raftlog.types import ReplicaId
 
 log = structlog.get_logger()
 
-DRAIN_LIMIT_S = 10.0
 READY_PATIENCE_S = 5.0
 READY_PATIENCE_MAX_S = 60.0
 """Between two lines in the log that say what is waited for."""
@@ -111,20 +112,26 @@ class _Process:
         counters = RequestCounters()
         shared = Shared(room, Pump(reactor), connections, stalls, complaints)
         sources = sources_of(broker, counters, lambda: _front(broker, room, connections))
+        notifier = Notifier(os.environ, os.getpid())
+        listeners = [
+            Listener(name, sock, broker.services, limits, shared, counters)
+            for name, sock in sockets.items()
+        ]
         _tune_interpreter()
-        async with trio.open_nursery() as nursery:
-            await nursery.start(reactor.run)
-            nursery.start_soon(mesh.run)
-            if admin_socket is not None:
-                nursery.start_soon(AdminPort(admin_socket, partial(answer, sources)).run)
-            broker.start()
-            listeners = [
-                Listener(name, sock, broker.services, limits, shared, counters)
-                for name, sock in sockets.items()
-            ]
-            self._say_started(_ports(sockets, peer_socket, admin_socket))
-            await _serve_until_signal(broker, mesh, listeners)
-            nursery.cancel_scope.cancel()
+        with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+            async with trio.open_nursery() as nursery:
+                await nursery.start(reactor.run)
+                nursery.start_soon(mesh.run)
+                if admin_socket is not None:
+                    nursery.start_soon(AdminPort(admin_socket, partial(answer, sources)).run)
+                broker.start()
+                notifier.watch(reactor)
+                nursery.start_soon(_listen_when_ready, broker, mesh, listeners, notifier)
+                self._say_started(_ports(sockets, peer_socket, admin_socket))
+                await anext(signals)
+                nursery.start_soon(end_at_next, signals)
+                await end(broker, listeners, connections, notifier)
+                nursery.cancel_scope.cancel()
         broker.close()
         log.info("broker stopped", node=properties.node_id)
 
@@ -209,17 +216,9 @@ def _connection_limits(settings: LiveSettings, descriptors: int) -> ConnectionLi
     )
 
 
-async def _serve_until_signal(broker: Broker, mesh: Mesh, listeners: list[Listener]) -> None:
-    """Serve clients, until the broker is to stop and its leaderships are handed over."""
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(_listen_when_ready, broker, mesh, listeners)
-        await _wait_for_signal()
-        log.info("draining", node=broker.me.node)
-        await _drain(broker)
-        nursery.cancel_scope.cancel()
-
-
-async def _listen_when_ready(broker: Broker, mesh: Mesh, listeners: list[Listener]) -> None:
+async def _listen_when_ready(
+    broker: Broker, mesh: Mesh, listeners: list[Listener], notifier: Notifier
+) -> None:
     """Accept clients once the broker knows the cluster; say again and again why that takes long.
 
     The sockets listen from the start: clients that connect earlier wait for their answers.
@@ -227,17 +226,19 @@ async def _listen_when_ready(broker: Broker, mesh: Mesh, listeners: list[Listene
     ready = trio.Event()
     broker.when_ready(ready.set)
     async with trio.open_nursery() as waiting:
-        waiting.start_soon(_say_why, broker, mesh)
+        waiting.start_soon(_say_why, broker, mesh, notifier)
         await ready.wait()
         waiting.cancel_scope.cancel()
     log.info("serving clients", node=broker.me.node)
+    notifier.ready("serving clients")
     async with trio.open_nursery() as nursery:
         for listener in listeners:
             nursery.start_soon(listener.run)
 
 
-async def _say_why(broker: Broker, mesh: Mesh) -> NoReturn:
+async def _say_why(broker: Broker, mesh: Mesh, notifier: Notifier) -> NoReturn:
     """Why clients are not served yet, ever less often."""
+    notifier.status("waiting for the metadata quorum")
     patience_s = READY_PATIENCE_S
     while True:
         await trio.sleep(patience_s)
@@ -249,20 +250,6 @@ async def _say_why(broker: Broker, mesh: Mesh) -> NoReturn:
             connected=mesh.connected(),
         )
         patience_s = min(patience_s * 2, READY_PATIENCE_MAX_S)
-
-
-async def _wait_for_signal() -> None:
-    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
-        async for _ in signals:
-            return
-
-
-async def _drain(broker: Broker) -> None:
-    """Hand leaderships over; followers take over by themselves what could not be moved."""
-    finished = trio.Event()
-    with trio.move_on_after(DRAIN_LIMIT_S / 2):
-        broker.drain(finished.set)
-        await finished.wait()
 
 
 def _peer_addresses(image: MetadataImage) -> dict[int, PeerAddress]:

@@ -43,7 +43,7 @@ def test_definitions_are_documented_and_named_after_their_units(definition: Conf
     assert definition.documentation.endswith(".")
     assert len(definition.documentation) > 20
     ours = definition.name.startswith(
-        ("peer.", "raft.", "wal.", "unsafe.", "log.dirs.free.", "admin.")
+        ("broker.drain.", "peer.", "raft.", "wal.", "unsafe.", "log.dirs.free.", "admin.")
     )
     assert ours is not definition.kafka
     assert definition.rule.allowed

@@ -37,6 +37,7 @@ class Client:
         peer: str = "10.0.0.1:5000",
         **session: Any,
     ) -> None:
+        self.services = services
         self.log = Lines()
         self.wakes = 0
         self.session = Session(

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from partitions.api.produce import SUCCESSOR_POLL_US, SUCCESSOR_WAIT_US
 from partitions.errors import ErrorCode, KafkaError
 from partitions.records import HEADER_BYTES, Record, build_batch, parse_header
 from partitions.security import Operation
@@ -178,6 +179,52 @@ def test_not_leader_names_the_leader(services: FakeServices, version: int) -> No
     assert (answer.current_leader.leader_id, answer.current_leader.leader_epoch) == (2, 6)
     (node,) = body.node_endpoints
     assert (node.node_id, node.host, node.port) == (2, "host2", 9002)
+
+
+@pytest.mark.parametrize("version", [9, 10])
+def test_a_refusal_waits_for_the_successors_name(services: FakeServices, version: int) -> None:
+    """As far as anybody knows, this broker leads; it does not any more."""
+    moving, stays = services.add_topic("t", 2)
+    moving.is_leader = False
+    client = Client(services)
+    client.send(0, version, produce(("t", 0, batch()), ("t", 1, batch())))
+    stays.commit()
+    services.reactor.advance(SUCCESSOR_WAIT_US // 2)
+    assert client.receive() == []
+    services.lead(moving.group, 6, 2)
+    services.reactor.advance(SUCCESSOR_POLL_US)
+    ((_, body),) = client.receive()
+    refused, appended = body.responses[0].partition_responses
+    assert (refused.error_code, appended.error_code) == (ErrorCode.NOT_LEADER_OR_FOLLOWER, 0)
+    if version >= 10:
+        hint = refused.current_leader
+        assert (hint.leader_id, hint.leader_epoch) == (2, 6)
+        assert [node.node_id for node in body.node_endpoints] == [2]
+    assert moving.batches == []
+
+
+def test_a_refusal_waits_for_so_long_and_names_nobody(services: FakeServices) -> None:
+    (replica,) = services.add_topic("t")
+    client = Client(services)
+    client.send(0, 10, produce(("t", 0, batch())))
+    replica.lose()
+    services.reactor.advance(SUCCESSOR_WAIT_US - SUCCESSOR_POLL_US)
+    assert client.receive() == []
+    services.reactor.advance(SUCCESSOR_POLL_US)
+    ((_, body),) = client.receive()
+    assert only(body).error_code == ErrorCode.NOT_LEADER_OR_FOLLOWER
+    assert only(body).current_leader is None
+    assert list(body.node_endpoints) == []
+
+
+def test_no_longer_than_the_request_may_take(services: FakeServices) -> None:
+    (replica,) = services.add_topic("t")
+    replica.is_leader = False
+    client = Client(services)
+    client.send(0, 10, produce(("t", 0, batch()), timeout=20))
+    services.reactor.advance(100_000)
+    ((_, body),) = client.receive()
+    assert only(body).error_code == ErrorCode.NOT_LEADER_OR_FOLLOWER
 
 
 def test_a_fenced_leader_is_not_named(services: FakeServices) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from partitions.api import RefusedBatches
+from partitions.api.produce import SUCCESSOR_WAIT_US
 from partitions.api.refused import KEPT_MAX
 from partitions.errors import ErrorCode, KafkaError
 from partitions.records import parse_header
@@ -32,6 +33,8 @@ def send(client: Client, sequence: int, **identity: int) -> None:
 
 
 def codes(client: Client) -> list[ErrorCode]:
+    """Of the answers, which are given once it is clear that nobody else leads."""
+    client.services.reactor.advance(SUCCESSOR_WAIT_US)
     bodies = [body for _, body in client.receive()]
     return [ErrorCode(b.responses[0].partition_responses[0].error_code) for b in bodies]
 

@@ -74,7 +74,7 @@ def test_a_copy_that_goes_offline_is_a_reason_and_its_traffic_stays_counted() ->
 def test_a_broker_that_stops_is_not_ready() -> None:
     cluster, _ = started(4)
     broker = leader_of(cluster).broker
-    broker.drain(lambda: None)
+    broker.draining.leave(lambda: None)
     assert any("stopping" in reason for reason in verdict(facts_of(broker)).reasons)
 
 
