@@ -28,6 +28,9 @@ COMMANDS = {
     ),
     "produce": Entry("cli.commands.produce", "produce", "Send lines to a topic."),
     "consume": Entry("cli.commands.consume", "consume", "Print a topic's records."),
+    "group": Entry(
+        "cli.commands.group", "group", "Consumer groups: members, lag, moving their offsets."
+    ),
     "config": Entry("cli.commands.config", "config", "Look at settings, change them, check files."),
     "cluster": Entry(
         "cli.commands.cluster", "cluster", "Look at the cluster; recover it by force."

@@ -81,7 +81,7 @@ def create(
         [new], request_timeout=target.timeout_s, operation_timeout=target.timeout_s
     )[name]
     ignored = KafkaError.TOPIC_ALREADY_EXISTS if if_not_exists else None
-    created = _settle(future, target, f"creating topic {name!r}", ignored)
+    created = settle(future, target, f"creating topic {name!r}", ignored)
     _emit_outcomes(output, [(name, "created" if created else "exists already", None)])
 
 
@@ -198,7 +198,7 @@ def delete(names: tuple[str, ...], if_exists: bool, output: str, target: Target)
     failures = []
     for name in names:
         try:
-            done = _settle(futures[name], target, f"deleting topic {name!r}", ignored)
+            done = settle(futures[name], target, f"deleting topic {name!r}", ignored)
             outcomes.append((name, "deleted" if done else "did not exist", None))
         except CommandFailed as error:
             failures.append(error)
@@ -217,7 +217,7 @@ def failed_of(failures: list[CommandFailed], asked: int) -> CommandFailed:
     return CommandFailed(f"{len(failures)} of {asked} failed; the outcomes say why", code)
 
 
-def _settle(future: Any, target: Target, doing: str, ignored: int | None) -> bool:
+def settle(future: Any, target: Target, doing: str, ignored: int | None) -> bool:
     """True when done, False when the `ignored` error code says there was nothing to do."""
     from confluent_kafka import KafkaException
 
