@@ -15,6 +15,7 @@ from typing import IO, TYPE_CHECKING, Any
 import click
 
 from cli import clients
+from cli.completing import complete_topics
 from cli.context import Address, Target, output_option, target_options
 from cli.exits import CommandFailed, ExitCode
 from cli.interrupts import Interrupts
@@ -62,7 +63,7 @@ class StartOffset(click.ParamType[str | int]):
     epilog="Example: quorate consume orders --until-end --format '%p %o %k=%s\\n'"
     "    or, one JSON object per line: quorate consume orders --count 10 --output json"
 )
-@click.argument("topic")
+@click.argument("topic", shell_complete=complete_topics)
 @click.option(
     "--partition",
     "-p",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from cli import clients
-from cli.completing import complete_groups
+from cli.completing import complete_groups, complete_topics
 from cli.context import Target, output_option, target_options
 from cli.exits import CommandFailed, ExitCode
 from cli.output import emit_rows
@@ -59,6 +59,7 @@ def delete(names: tuple[str, ...], if_exists: bool, output: str, target: Target)
     type=PlaceType(),
     multiple=True,
     required=True,
+    shell_complete=complete_topics,
     help="Whose offsets: a topic, or some of its partitions. May be repeated.",
 )
 @output_option

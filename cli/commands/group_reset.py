@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from cli import clients
-from cli.completing import complete_groups
+from cli.completing import complete_groups, complete_topics
 from cli.context import Target, output_option, target_options
 from cli.exits import CommandFailed, ExitCode
 from cli.output import emit_rows, note
@@ -34,6 +34,7 @@ _COLUMNS = {"topic": "TOPIC", "partition": "PARTITION", "old": "OFFSET", "new": 
     "wanted",
     type=PlaceType(),
     multiple=True,
+    shell_complete=complete_topics,
     help="A topic, or some of its partitions. May be repeated.",
 )
 @click.option("--all-topics", is_flag=True, help="All partitions that the group has offsets of.")

@@ -10,6 +10,7 @@ from typing import IO, TYPE_CHECKING
 import click
 
 from cli import clients
+from cli.completing import complete_topics
 from cli.context import Target, output_option, target_options
 from cli.exits import CommandFailed, ExitCode
 from cli.interrupts import Interrupts
@@ -52,7 +53,7 @@ class Tally:
     epilog="Example: quorate topic create numbers; seq 1000 | quorate produce numbers    or: "
     "quorate produce users --key-separator : --file users.txt"
 )
-@click.argument("topic")
+@click.argument("topic", shell_complete=complete_topics)
 @click.option("--file", "-f", "source", type=click.File("rb"), default="-", help="Read from here.")
 @click.option(
     "--key-separator", "-K", default=None, help="Text between key and value; no such text, no key."

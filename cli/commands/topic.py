@@ -9,6 +9,7 @@ import click
 
 from cli import clients
 from cli.commands.topic_changes import add_partitions, alter, trim
+from cli.completing import complete_topics
 from cli.context import Setting, Target, output_option, target_options
 from cli.exits import CommandFailed, ExitCode
 from cli.output import emit_rows
@@ -108,7 +109,7 @@ def list_topics(internal: bool, output: str, target: Target) -> None:
 
 
 @topic.command(epilog="Example: quorate topic describe orders --offsets")
-@click.argument("names", nargs=-1, required=True, metavar="NAME...")
+@click.argument("names", nargs=-1, required=True, metavar="NAME...", shell_complete=complete_topics)
 @click.option("--offsets", is_flag=True, help="Also ask leaders for their first and next offset.")
 @output_option
 @target_options
@@ -178,7 +179,7 @@ def _add_offsets(client: AdminClient, rows: list[dict[str, Any]], target: Target
 
 
 @topic.command(epilog="Example: quorate topic delete orders")
-@click.argument("names", nargs=-1, required=True, metavar="NAME...")
+@click.argument("names", nargs=-1, required=True, metavar="NAME...", shell_complete=complete_topics)
 @click.option("--if-exists", is_flag=True, help="Succeed when a topic is not there.")
 @output_option
 @target_options
