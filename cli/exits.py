@@ -27,6 +27,8 @@ class ExitCode(IntEnum):
 
     Starting again does not help before somebody has looked.
     """
+    UNAVAILABLE = 6
+    """Of `cluster health`: brokers answer, and something in the cluster cannot be used now."""
     INTERRUPTED = 130
     """Ctrl-C. `dev` and `broker start` run until then: for them it is OK."""
 

@@ -10,6 +10,18 @@ from cli.context import Address
 from cli.survey import View
 
 Found = Mapping[Address, "View | Silence"]
+OK, DEGRADED, UNAVAILABLE = "ok", "degraded", "unavailable"
+
+
+def verdict(summary: Mapping[str, Any]) -> str:
+    """One word for a summary.
+
+    unavailable: something cannot be done now, be it to write to one partition or to create a
+    topic. degraded: everything can be done, and something is missing that should be there.
+    """
+    if summary["controller"] is None or summary["leaderless"]:
+        return UNAVAILABLE
+    return OK if summary["healthy"] else DEGRADED
 
 
 def summarize(found: Found) -> dict[str, Any]:

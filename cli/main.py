@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import click
+from click.shell_completion import CompletionItem
 
 from cli.exits import ExitCode
 from cli.output import flush_stdout, is_of_output, output_failed
@@ -28,6 +29,9 @@ COMMANDS = {
     ),
     "produce": Entry("cli.commands.produce", "produce", "Send lines to a topic."),
     "consume": Entry("cli.commands.consume", "consume", "Print a topic's records."),
+    "group": Entry(
+        "cli.commands.group", "group", "Consumer groups: members, lag, moving their offsets."
+    ),
     "config": Entry("cli.commands.config", "config", "Look at settings, change them, check files."),
     "cluster": Entry(
         "cli.commands.cluster", "cluster", "Look at the cluster; recover it by force."
@@ -35,6 +39,9 @@ COMMANDS = {
     "log": Entry("cli.commands.log", "log", "See what brokers keep on their disks."),
     "broker": Entry("cli.commands.broker", "broker", "Run one broker."),
     "storage": Entry("cli.commands.storage", "storage", "Prepare a broker's data directory."),
+    "completion": Entry(
+        "cli.commands.completion", "completion", "Completion for bash, zsh and fish."
+    ),
 }
 
 
@@ -67,6 +74,12 @@ class LazyGroup(click.Group):
         assert isinstance(command, click.Command)
         return command
 
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Names from the table alone, then the options that every command has."""
+        names = [name for name in COMMANDS if name.startswith(incomplete)]
+        items = [CompletionItem(name, help=COMMANDS[name].summary) for name in names]
+        return items + click.Command.shell_complete(self, ctx, incomplete)
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the commands from the table alone."""
         with formatter.section("Commands"):
@@ -77,7 +90,8 @@ class LazyGroup(click.Group):
     cls=LazyGroup,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="Exit codes: 0 done, 1 failed, 2 wrong arguments, 3 cluster unreachable, "
-    "4 no answer in time, 5 this machine is not as needed (port taken, wrong directory).",
+    "4 no answer in time, 5 this machine is not as needed (port taken, wrong directory), "
+    "6 a part of the cluster cannot be used (cluster health).",
 )
 @click.option(
     "--version",

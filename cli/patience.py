@@ -15,6 +15,7 @@ from cli.output import note
 
 SILENT_S = 2.0
 """A person is not left without a word for longer than this."""
+PROGRESS_S = 5.0
 LOOK_S = 1.0
 CONNECT_S = 0.5
 CHECK_S = 0.1
@@ -61,6 +62,25 @@ def accepts(address: Address, timeout_s: float = CONNECT_S) -> bool:
     except OSError:
         return False
     return True
+
+
+class Progress:
+    """Says on stderr, every few seconds, how far long work is."""
+
+    def __init__(self, noun: str, every_s: float = PROGRESS_S) -> None:
+        self._noun = noun
+        self._every_s = every_s
+        self._began = self._said = time.monotonic()
+        self._last = 0
+
+    def look(self, count: int, more: str = "") -> None:
+        """Call it often; nothing is said as long as the count stands still."""
+        now = time.monotonic()
+        if now - self._said < self._every_s or count == self._last:
+            return
+        self._said, self._last = now, count
+        rate = count / max(now - self._began, 1e-9)
+        note(f"quorate: {count} {self._noun} so far, {rate:,.0f}/s{more}")
 
 
 class Reachability:

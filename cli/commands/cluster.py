@@ -58,6 +58,37 @@ def status(ctx: click.Context, output: str, target: Target) -> None:
         ctx.exit(ExitCode.FAILED)
 
 
+@cluster.command(epilog="Example: quorate cluster health || page-somebody")
+@output_option
+@target_options
+@click.pass_context
+def health(ctx: click.Context, output: str, target: Target) -> None:
+    """Say in a word how the cluster is, and why.
+
+    ok (exit code 0): all brokers answer and agree, nothing is missing. degraded (1): all can be
+    used, and something is missing: a broker, a copy. unavailable (6): there is no controller, or a
+    partition without a leader; 3 or 4 when no broker answers at all. `cluster status` shows more.
+    """
+    refuse_client_settings(target, "cluster health")
+    from cli.health import DEGRADED, OK, UNAVAILABLE, summarize, verdict
+    from cli.survey import ASK_S, View, survey
+
+    found = survey(target.bootstrap, min(ASK_S, target.timeout_s))
+    code, reasons, word = ExitCode.OK, [], UNAVAILABLE
+    if any(isinstance(answer, View) for answer in found.values()):
+        summary = summarize(found)
+        word, reasons = verdict(summary), summary["reasons"]
+        code = {OK: ExitCode.OK, DEGRADED: ExitCode.FAILED}.get(word, ExitCode.UNAVAILABLE)
+    else:
+        failure = nobody_answers(found)
+        code, reasons = ExitCode(failure.exit_code), [failure.message]
+    if output == "json":
+        emit_json({"verdict": word, "reasons": reasons})
+    else:
+        click.echo("\n  ".join([f"{word}:", *reasons]) if reasons else word)
+    ctx.exit(code)
+
+
 @cluster.command(epilog="Example: quorate cluster quorum")
 @output_option
 @target_options

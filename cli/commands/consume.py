@@ -1,25 +1,25 @@
-"""`quorate consume`: records out, without a consumer group."""
+"""`quorate consume`: records out, by places or as a member of a consumer group."""
 
 from __future__ import annotations
 
-import base64
-import json
-import re
 import select
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from typing import IO, TYPE_CHECKING, Any
 
 import click
 
 from cli import clients
+from cli.completing import complete_groups, complete_topics
 from cli.context import Address, Target, output_option, target_options
 from cli.exits import CommandFailed, ExitCode
+from cli.groupreading import GroupReader
 from cli.interrupts import Interrupts
 from cli.output import note
-from cli.patience import SILENT_S, Reachability, waiting
+from cli.patience import SILENT_S, Progress, Reachability, waiting
+from cli.rendering import DEFAULT_FORMAT, ENCODINGS, Printer, formatter, json_lines
 
 if TYPE_CHECKING:
     from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
@@ -28,18 +28,6 @@ if TYPE_CHECKING:
 POLL_S = 0.2
 REFRESH_S = 2.0
 RECORDS_PER_POLL = 1000
-
-DEFAULT_FORMAT = r"%s\n"
-_TOKEN = re.compile(rb"%[tpoksT%]|\\[ntr0\\]")
-_ESCAPES = {b"\\n": b"\n", b"\\t": b"\t", b"\\r": b"\r", b"\\0": b"\0", b"\\\\": b"\\", b"%%": b"%"}
-_FIELDS: dict[bytes, Callable[[Message], bytes]] = {
-    b"%t": lambda message: (message.topic() or "").encode(),
-    b"%p": lambda message: b"%d" % (message.partition() or 0),
-    b"%o": lambda message: b"%d" % (message.offset() or 0),
-    b"%k": lambda message: message.key() or b"",
-    b"%s": lambda message: message.value() or b"",
-    b"%T": lambda message: b"%d" % message.timestamp()[1],
-}
 
 
 class StartOffset(click.ParamType[str | int]):
@@ -62,7 +50,7 @@ class StartOffset(click.ParamType[str | int]):
     epilog="Example: quorate consume orders --until-end --format '%p %o %k=%s\\n'"
     "    or, one JSON object per line: quorate consume orders --count 10 --output json"
 )
-@click.argument("topic")
+@click.argument("topic", shell_complete=complete_topics)
 @click.option(
     "--partition",
     "-p",
@@ -72,7 +60,20 @@ class StartOffset(click.ParamType[str | int]):
     help="Only this one. May be repeated. [default: all]",
 )
 @click.option(
-    "--offset", type=StartOffset(), default="earliest", show_default=True, help="Where to begin."
+    "--offset",
+    type=StartOffset(),
+    default="earliest",
+    show_default=True,
+    help="Where to begin; with --group only where the group has committed nothing.",
+)
+@click.option(
+    "--group",
+    "-g",
+    shell_complete=complete_groups,
+    help="Join this consumer group: begin where it is, and commit what was printed.",
+)
+@click.option(
+    "--commit/--no-commit", default=True, show_default=True, help="With --group: commit or not."
 )
 @click.option("--count", "-c", type=click.IntRange(min=1), help="Stop after this many records.")
 @click.option(
@@ -84,7 +85,14 @@ class StartOffset(click.ParamType[str | int]):
     "template",
     default=DEFAULT_FORMAT,
     show_default=True,
-    help="%t topic, %p partition, %o offset, %k key, %s value, %T timestamp (ms), \\n \\t.",
+    help="%t topic, %p partition, %o offset, %k key, %s value, %h headers, %T timestamp (ms), "
+    "%K and %S bytes of key and value, \\n \\t.",
+)
+@click.option(
+    "--key-encoding", type=click.Choice(ENCODINGS), default="text", help="How keys are printed."
+)
+@click.option(
+    "--value-encoding", type=click.Choice(ENCODINGS), default="text", help="How values are."
 )
 @output_option
 @target_options
@@ -92,17 +100,80 @@ def consume(
     topic: str,
     partitions: tuple[int, ...],
     offset: str | int,
+    group: str | None,
+    commit: bool,
     count: int | None,
     until_end: bool,
     template: str,
+    key_encoding: str,
+    value_encoding: str,
     output: str,
     target: Target,
 ) -> None:
-    """Print a topic's records. Reads without a group: nothing is committed.
+    """Print a topic's records. Without --group nothing is committed.
+
+    With --group the partitions are shared with its other members, and a record is committed after
+    it was printed: one may be printed twice, none is left out. --until-end then stops when all
+    partitions that this member has are at their end.
 
     --timeout bounds how long the cluster may be silent about where a partition ends; waiting for
     new records is not bounded, except with --until-end.
     """
+    encodings = (key_encoding, value_encoding)
+    printer = json_lines(*encodings) if output == "json" else formatter(template, *encodings)
+    if group is not None:
+        refuse_places(partitions, offset)
+        reader = GroupReader(group, topic, str(offset), count, until_end, commit)
+        shown = consume_group(reader, count, printer, target)
+    else:
+        shown = consume_places(topic, partitions, offset, count, until_end, printer, target)
+    if until_end or count is not None:
+        note(f"{shown} records")
+
+
+def refuse_places(partitions: tuple[int, ...], offset: str | int) -> None:
+    """The group says which partitions, and where to go on."""
+    if partitions or isinstance(offset, int):
+        raise CommandFailed(
+            "--group decides on partitions and offsets: leave --partition out, and give --offset "
+            "earliest or latest only; `quorate group reset-offsets` moves a group",
+            ExitCode.USAGE,
+        )
+
+
+def consume_group(reader: GroupReader, count: int | None, printer: Printer, target: Target) -> int:
+    """As a member of a group; returns how many records were printed."""
+    there = Reachability(target.bootstrap)
+    client = clients.consumer(
+        target, **reader.settings(), error_cb=lambda error: on_error(error, there)
+    )
+    with Interrupts() as interrupts:
+        found = clients.metadata(client, target, interrupts.check)
+        try:
+            there.also(Address(str(each.host), each.port) for each in found.brokers.values())
+            assignment(found, reader.topic, (), "earliest")  # is there such a topic?
+            source = reader.batches(client, lambda event: is_record(event, None, target))
+            source = reader.settled(watched(source, interrupts, there, sys.stdout.buffer))
+            shown = copy(source, count, printer, sys.stdout.buffer, told=reader.ends)
+            reader.printed_all()
+            return shown
+        finally:
+            try:
+                reader.commit_printed(client, target)
+            finally:
+                client.close()
+
+
+def consume_places(
+    topic: str,
+    partitions: tuple[int, ...],
+    offset: str | int,
+    count: int | None,
+    until_end: bool,
+    printer: Printer,
+    target: Target,
+) -> int:
+    """Without a group; returns how many records were printed."""
     there = Reachability(target.bootstrap)
     client = clients.consumer(
         target,
@@ -120,13 +191,11 @@ def consume(
             interrupts.check()
             ends = end_offsets(client, wanted, target) if until_end else None
             client.assign(wanted)
-            printer = json_line if output == "json" else formatter(template)
             source = watched(batches(client, ends, target), interrupts, there, sys.stdout.buffer)
-            shown = copy(source, count, printer, sys.stdout.buffer)
+            told = until_end or count is not None
+            return copy(source, count, printer, sys.stdout.buffer, told=told)
         finally:
             client.close()
-    if until_end or count is not None:
-        note(f"{shown} records")
 
 
 def on_error(error: KafkaError, there: Reachability) -> None:
@@ -260,10 +329,11 @@ def is_record(event: Message, ends: dict[int, int] | None, target: Target) -> bo
 
 
 def _passes_by_itself(error: KafkaError) -> bool:
-    """What librdkafka reports while it goes on trying; and it uses no group here."""
+    """What librdkafka reports while it goes on trying."""
     from confluent_kafka import KafkaError as Codes
 
     passing = (
+        Codes._MAX_POLL_EXCEEDED,  # the reader of our output was slow: the group is joined again
         Codes._UNKNOWN_PARTITION,  # one without a leader for now: that it exists was seen before
         Codes._TRANSPORT,
         Codes._ALL_BROKERS_DOWN,
@@ -276,56 +346,24 @@ def _passes_by_itself(error: KafkaError) -> bool:
 def copy(
     source: Iterator[list[Message]],
     count: int | None,
-    printer: Callable[[Message], bytes],
+    printer: Printer,
     sink: IO[bytes],
+    *,
+    told: bool = False,
 ) -> int:
-    """Print until `source` ends or `count` is reached; returns how many were printed."""
+    """Print until `source` ends or `count` is reached; returns how many were printed.
+
+    `told`: say now and then how many, unless they are seen on the terminal.
+    """
     shown = 0
+    progress = Progress("records") if told and not sys.stdout.isatty() else None
     for batch in source:
         some = batch if count is None else batch[: count - shown]
         sink.write(b"".join(map(printer, some)))
         sink.flush()
         shown += len(some)
+        if progress is not None:
+            progress.look(shown)
         if shown == count:
             break
     return shown
-
-
-def formatter(template: str) -> Callable[[Message], bytes]:
-    """Compile a --format template (kcat's letters) into a function of a record."""
-    parts: list[bytes | Callable[[Message], bytes]] = []
-    raw, position = template.encode(), 0
-    for match in _TOKEN.finditer(raw):
-        parts.append(raw[position : match.start()])
-        token = match.group()
-        parts.append(_FIELDS.get(token) or _ESCAPES[token])
-        position = match.end()
-    parts.append(raw[position:])
-
-    def render(message: Message) -> bytes:
-        return b"".join(part if isinstance(part, bytes) else part(message) for part in parts)
-
-    return render
-
-
-def json_line(message: Message) -> bytes:
-    """The record as one line of JSON; bytes that are not UTF-8 become {"base64": ...}."""
-    record = {
-        "topic": message.topic(),
-        "partition": message.partition(),
-        "offset": message.offset(),
-        "timestamp_ms": message.timestamp()[1],
-        "key": _text(message.key()),
-        "value": _text(message.value()),
-        "headers": [[header[0], _text(header[1])] for header in message.headers() or ()],
-    }
-    return json.dumps(record, ensure_ascii=False).encode() + b"\n"
-
-
-def _text(data: bytes | str | None) -> str | dict[str, str] | None:
-    if data is None or isinstance(data, str):
-        return data
-    try:
-        return data.decode()
-    except UnicodeDecodeError:
-        return {"base64": base64.b64encode(data).decode()}

@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from cli.commands.log_dump import dump
 from cli.context import Target, output_option, target_options
 from cli.exits import ExitCode
 from cli.output import emit_json, emit_rows, note
@@ -31,6 +32,9 @@ _COPIES = {
 @click.group()
 def log() -> None:
     """See what brokers keep on their disks."""
+
+
+log.add_command(dump)
 
 
 @log.command(epilog="Example: quorate log dirs --topic orders --partitions")

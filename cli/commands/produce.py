@@ -5,22 +5,23 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any
 
 import click
 
 from cli import clients
-from cli.context import Target, output_option, target_options
+from cli.completing import complete_topics
+from cli.context import Setting, Target, output_option, target_options
 from cli.exits import CommandFailed, ExitCode
 from cli.interrupts import Interrupts
 from cli.output import emit_json, note
-from cli.patience import waiting
+from cli.patience import Progress, waiting
+from cli.reading import Headers, Outgoing, Text, json_records, text_records
+from cli.rendering import ENCODINGS
 
 if TYPE_CHECKING:
     from confluent_kafka import KafkaError, Message, Producer
 
-LINE_BYTES_MAX = 64 * 1024 * 1024
-"""A longer line is refused rather than read into memory."""
 DISTINCT_ERRORS_MAX = 20
 FLUSH_S = 0.2
 """Between two looks at Ctrl-C."""
@@ -50,13 +51,38 @@ class Tally:
 
 @click.command(
     epilog="Example: quorate topic create numbers; seq 1000 | quorate produce numbers    or: "
-    "quorate produce users --key-separator : --file users.txt"
+    "quorate produce users --key-separator : --file users.txt    or, a copy of a topic: "
+    "quorate consume orders -e -o json | quorate produce copy --input json"
 )
-@click.argument("topic")
+@click.argument("topic", shell_complete=complete_topics)
 @click.option("--file", "-f", "source", type=click.File("rb"), default="-", help="Read from here.")
 @click.option(
     "--key-separator", "-K", default=None, help="Text between key and value; no such text, no key."
 )
+@click.option(
+    "--input",
+    "form",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="What a line is. json: an object with key, value, headers, timestamp_ms and partition, "
+    'each of which may be left out; bytes that are no text are {"base64": ...} or {"hex": ...}.',
+)
+@click.option(
+    "--header",
+    "-H",
+    "headers",
+    type=Setting(),
+    multiple=True,
+    help="A header of every record. May be repeated.",
+)
+@click.option(
+    "--key-encoding", type=click.Choice(ENCODINGS), default="text", help="How keys are written."
+)
+@click.option(
+    "--value-encoding", type=click.Choice(ENCODINGS), default="text", help="How values are."
+)
+@click.option("--null", help="A key or value that is this text is none: a tombstone, for a value.")
 @click.option(
     "--partition",
     "-p",
@@ -101,6 +127,11 @@ def produce(
     topic: str,
     source: IO[bytes],
     key_separator: str | None,
+    form: str,
+    headers: tuple[tuple[str, str], ...],
+    key_encoding: str,
+    value_encoding: str,
+    null: str | None,
     partition: int,
     acks: str,
     idempotent: bool | None,
@@ -118,31 +149,61 @@ def produce(
     """
     if idempotent and acks != "all":
         raise CommandFailed("--idempotent needs --acks all", ExitCode.USAGE)
-    tally = Tally()
-    client = clients.producer(
-        target,
-        **{
-            "acks": acks,
-            "enable.idempotence": acks == "all" if idempotent is None else idempotent,
-            "linger.ms": linger_ms,
-            "batch.size": batch_bytes,
-            "compression.type": compression,
-            # librdkafka asks for a producer id 0.5 s later when it is connected to no broker at the
-            # moment it first wants one; with this it connects to all of them, and needs to anyway.
-            "enable.sparse.connections": False,
-            "message.timeout.ms": int(max(delivery_timeout_s * 1000, linger_ms + 1)),
-            "delivery.report.only.error": True,
-        },
-    )
+    how = Text(_encoded(key_separator or None), key_encoding, value_encoding, _encoded(null))
+    lines = reader(source, form, how)
+    settings = {
+        "acks": acks,
+        "enable.idempotence": acks == "all" if idempotent is None else idempotent,
+        "linger.ms": linger_ms,
+        "batch.size": batch_bytes,
+        "compression.type": compression,
+        # librdkafka asks for a producer id 0.5 s later when it is connected to no broker at the
+        # moment it first wants one; with this it connects to all of them, and needs to anyway.
+        "enable.sparse.connections": False,
+        "message.timeout.ms": int(max(delivery_timeout_s * 1000, linger_ms + 1)),
+        "delivery.report.only.error": True,
+    }
+    client = clients.producer(target, **settings)
     require_topic(client, topic, partition, target)
+    common: Headers = [(name, value.encode()) for name, value in headers]
+    tally = Tally()
+    send_all(client, topic, partition, common, lines, tally, delivery_timeout_s, output)
+
+
+def reader(source: IO[bytes], form: str, how: Text) -> Iterator[Outgoing]:
+    """The records of the input."""
+    if form == "text":
+        return text_records(source, how)
+    if how != Text():
+        raise CommandFailed(
+            "with --input json keys, encodings and nulls are what the lines say", ExitCode.USAGE
+        )
+    return json_records(source)
+
+
+def send_all(
+    client: Producer,
+    topic: str,
+    partition: int,
+    common: Headers,
+    lines: Iterable[Outgoing],
+    tally: Tally,
+    limit_s: float,
+    output: str,
+) -> None:
+    """Send, wait for the fate of each record, and report it; CommandFailed if one failed.
+
+    What was sent before a line that cannot be read has its fate too.
+    """
     started = time.monotonic()
-    separator = key_separator.encode() if key_separator else None
     try:
-        send(client, topic, partition, records(source, separator), tally)
-        left = flush(client, delivery_timeout_s + 5)
+        send(client, topic, partition, common, lines, tally)
+        left = flush(client, limit_s + 5)
     except KeyboardInterrupt:
-        left = client.flush(2)
-        _report(tally, left, started, output)
+        _report(tally, client.flush(2), started, output)
+        raise
+    except CommandFailed:
+        _report(tally, flush(client, limit_s + 5), started, output)
         raise
     _report(tally, left, started, output)
     if tally.failed or left:
@@ -172,33 +233,35 @@ def flush(client: Producer, limit_s: float) -> int:
     return left
 
 
-def records(source: IO[bytes], separator: bytes | None) -> Iterator[tuple[bytes | None, bytes]]:
-    """(key, value) of each line, without its line end."""
-    while line := source.readline(LINE_BYTES_MAX + 1):
-        if len(line) > LINE_BYTES_MAX:
-            raise CommandFailed(f"a line is longer than {LINE_BYTES_MAX} bytes", ExitCode.USAGE)
-        line = line.removesuffix(b"\n").removesuffix(b"\r")
-        if separator is not None and separator in line:
-            key, _, value = line.partition(separator)
-            yield key, value
-        else:
-            yield None, line
-
-
 def send(
     client: Producer,
     topic: str,
     partition: int,
-    lines: Iterable[tuple[bytes | None, bytes]],
+    common: Headers,
+    lines: Iterable[Outgoing],
     tally: Tally,
 ) -> None:
-    """Hand records to librdkafka; waits while its queue is full (deliveries empty it)."""
+    """Hand records to librdkafka; waits while its queue is full (deliveries empty it).
+
+    `partition`, unless it is -1, and the headers `common` are every record's.
+    """
     from confluent_kafka import KafkaException
 
-    for key, value in lines:
+    progress = Progress("records sent")
+    for key, value, headers, timestamp, own in lines:
+        where = own if partition < 0 else partition
+        merged: Any = [*common, *headers] if headers else common
         while True:
             try:
-                client.produce(topic, value, key, partition, on_delivery=tally.delivered)
+                client.produce(
+                    topic,
+                    value,
+                    key,
+                    where,
+                    on_delivery=tally.delivered,
+                    timestamp=timestamp,
+                    headers=merged or None,
+                )
             except BufferError:
                 client.poll(0.1)
                 continue
@@ -207,9 +270,14 @@ def send(
                 tally.count_failure(error.args[0])
             break
         tally.sent += 1
-        tally.sent_bytes += len(value) + len(key or b"")
+        tally.sent_bytes += len(value or b"") + len(key or b"")
         if not tally.sent & 1023:
             client.poll(0)
+            progress.look(tally.sent, f", {tally.failed} failed" if tally.failed else "")
+
+
+def _encoded(text: str | None) -> bytes | None:
+    return None if text is None else text.encode()
 
 
 def _report(tally: Tally, left: int, started: float, output: str) -> None:

@@ -9,6 +9,7 @@ import click
 
 from cli import clients
 from cli.commands.topic_changes import add_partitions, alter, trim
+from cli.completing import complete_topics
 from cli.context import Setting, Target, output_option, target_options
 from cli.exits import CommandFailed, ExitCode
 from cli.output import emit_rows
@@ -81,7 +82,7 @@ def create(
         [new], request_timeout=target.timeout_s, operation_timeout=target.timeout_s
     )[name]
     ignored = KafkaError.TOPIC_ALREADY_EXISTS if if_not_exists else None
-    created = _settle(future, target, f"creating topic {name!r}", ignored)
+    created = settle(future, target, f"creating topic {name!r}", ignored)
     _emit_outcomes(output, [(name, "created" if created else "exists already", None)])
 
 
@@ -108,7 +109,7 @@ def list_topics(internal: bool, output: str, target: Target) -> None:
 
 
 @topic.command(epilog="Example: quorate topic describe orders --offsets")
-@click.argument("names", nargs=-1, required=True, metavar="NAME...")
+@click.argument("names", nargs=-1, required=True, metavar="NAME...", shell_complete=complete_topics)
 @click.option("--offsets", is_flag=True, help="Also ask leaders for their first and next offset.")
 @output_option
 @target_options
@@ -178,7 +179,7 @@ def _add_offsets(client: AdminClient, rows: list[dict[str, Any]], target: Target
 
 
 @topic.command(epilog="Example: quorate topic delete orders")
-@click.argument("names", nargs=-1, required=True, metavar="NAME...")
+@click.argument("names", nargs=-1, required=True, metavar="NAME...", shell_complete=complete_topics)
 @click.option("--if-exists", is_flag=True, help="Succeed when a topic is not there.")
 @output_option
 @target_options
@@ -198,7 +199,7 @@ def delete(names: tuple[str, ...], if_exists: bool, output: str, target: Target)
     failures = []
     for name in names:
         try:
-            done = _settle(futures[name], target, f"deleting topic {name!r}", ignored)
+            done = settle(futures[name], target, f"deleting topic {name!r}", ignored)
             outcomes.append((name, "deleted" if done else "did not exist", None))
         except CommandFailed as error:
             failures.append(error)
@@ -217,7 +218,7 @@ def failed_of(failures: list[CommandFailed], asked: int) -> CommandFailed:
     return CommandFailed(f"{len(failures)} of {asked} failed; the outcomes say why", code)
 
 
-def _settle(future: Any, target: Target, doing: str, ignored: int | None) -> bool:
+def settle(future: Any, target: Target, doing: str, ignored: int | None) -> bool:
     """True when done, False when the `ignored` error code says there was nothing to do."""
     from confluent_kafka import KafkaException
 

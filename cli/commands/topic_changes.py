@@ -5,13 +5,14 @@ from __future__ import annotations
 import click
 
 from cli import clients
+from cli.completing import complete_topics
 from cli.context import Setting, Target, output_option, target_options
 from cli.exits import CommandFailed, ExitCode
 from cli.output import emit_rows
 
 
 @click.command(epilog="Example: quorate topic alter orders --config retention.ms=3600000")
-@click.argument("name")
+@click.argument("name", shell_complete=complete_topics)
 @click.option(
     "--config", "-c", "configs", type=Setting(), multiple=True, help="A setting to give the topic."
 )
@@ -44,7 +45,7 @@ def alter(
 
 
 @click.command("add-partitions", epilog="Example: quorate topic add-partitions orders --total 12")
-@click.argument("name")
+@click.argument("name", shell_complete=complete_topics)
 @click.option(
     "--total",
     required=True,
@@ -72,7 +73,7 @@ def add_partitions(name: str, total: int, output: str, target: Target) -> None:
 
 
 @click.command(epilog="Example: quorate topic trim orders --partition 0 --before 1500")
-@click.argument("name")
+@click.argument("name", shell_complete=complete_topics)
 @click.option(
     "--partition",
     "-p",

@@ -13,13 +13,14 @@ import pytest
 from cli.connection import Silence
 from cli.context import Address
 from cli.exits import ExitCode
-from cli.health import summarize
+from cli.health import summarize, verdict
 from cli.survey import View, ask, survey
 from partitions import wire
 from tests.cli.conftest import Runner
 
 AT = {node: Address("host", 9000 + node) for node in (1, 2, 3)}
 REFUSED = Silence("connection refused", connected=False)
+SLOW = Silence("no answer within 3 s", connected=True)
 _M = wire.messages(wire.ApiKey.METADATA)
 
 
@@ -152,3 +153,34 @@ def test_a_silent_address_beside_a_good_one_is_shown(
     assert [row["reachable"] for row in found["brokers"]] == [True, True, True, False]
     assert len(found["reasons"]) == 1
     assert str(mute) in found["reasons"][0]
+
+
+@pytest.mark.parametrize(
+    ("answers", "word", "code"),
+    [
+        ((WELL, WELL, WELL), "ok", ExitCode.OK),
+        ((WELL, WELL, REFUSED), "degraded", ExitCode.FAILED),
+        ((replace(WELL, topics=(topic(1, -1, 3),)),) * 3, "unavailable", ExitCode.UNAVAILABLE),
+        ((replace(WELL, controller=None),) * 3, "unavailable", ExitCode.UNAVAILABLE),
+        ((REFUSED,) * 3, "unavailable", ExitCode.UNREACHABLE),
+        ((REFUSED, SLOW, REFUSED), "unavailable", ExitCode.TIMED_OUT),
+    ],
+)
+def test_the_verdict_and_its_exit_code(
+    quorate: Runner,
+    monkeypatch: pytest.MonkeyPatch,
+    answers: tuple[View | Silence, ...],
+    word: str,
+    code: ExitCode,
+) -> None:
+    monkeypatch.setattr("cli.survey.survey", lambda bootstrap, limit_s: asked(*answers))
+    result = quorate("cluster", "health", "-o", "json")
+    found = json.loads(result.out)
+    assert (found["verdict"], result.code) == (word, code)
+    assert bool(found["reasons"]) == (word != "ok")
+    assert quorate("cluster", "health").out.startswith(word)
+
+
+def test_a_copy_that_is_missing_makes_it_degraded_only() -> None:
+    behind = replace(WELL, topics=(topic(1, live=(1, 2)),))
+    assert verdict(summarize(asked(behind, behind, behind))) == "degraded"

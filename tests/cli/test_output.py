@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cli.commands.consume import formatter
 from cli.output import emit_record, emit_rows
+from cli.rendering import formatter
 
 ROWS: list[dict[str, Any]] = [
     {"name": "a", "replicas": [1, 2], "leader": None, "hidden": 1},

@@ -1,0 +1,80 @@
+"""Names that the shell completes by asking the cluster: soon, or not at all.
+
+A person waits for it with a finger on the key, so everything is asked in less than a second, and
+whatever goes wrong completes nothing and says nothing.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import click
+
+from cli.context import DEFAULT_BOOTSTRAP, Address, AddressList
+
+PATIENCE_S = 0.7
+NAMES_MAX = 500
+
+
+def complete_topics(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
+    """Topics that begin with `incomplete`; the brokers' own only when it begins like one."""
+    return _matching(ctx, incomplete, _topics)
+
+
+def complete_groups(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
+    """Groups that begin with `incomplete`."""
+    return _matching(ctx, incomplete, _groups)
+
+
+def _matching(
+    ctx: click.Context, incomplete: str, names: Callable[[Address], Iterable[str]]
+) -> list[str]:
+    try:
+        address = _bootstrap(ctx)[0]
+        found = sorted({name for name in names(address) if name.startswith(incomplete)})
+    except Exception:  # a completion must never print anything, whatever it is
+        return []
+    return [name for name in found if incomplete or not name.startswith("__")][:NAMES_MAX]
+
+
+def _bootstrap(ctx: click.Context) -> tuple[Address, ...]:
+    """As far as the line says so already; else the environment, else the default."""
+    given: Any = ctx.params.get("bootstrap")
+    text = given or os.environ.get("QUORATE_BOOTSTRAP") or DEFAULT_BOOTSTRAP
+    return AddressList().convert(text, None, None)
+
+
+def _topics(address: Address) -> list[str]:
+    from cli.survey import View, ask
+
+    found = ask(address, PATIENCE_S)
+    return [topic.name for topic in found.topics] if isinstance(found, View) else []
+
+
+def _groups(address: Address) -> list[str]:
+    """Of all brokers that answer: each knows those that it coordinates."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    from cli.survey import View, ask
+
+    found = ask(address, PATIENCE_S / 2)
+    places = list(found.brokers.values()) if isinstance(found, View) else []
+    if not places:
+        return []
+    with ThreadPoolExecutor(len(places)) as pool:
+        return [name for names in pool.map(_groups_of, places) for name in names]
+
+
+def _groups_of(address: Address) -> list[str]:
+    from cli.connection import Connection, Silence, attempt
+    from partitions import wire
+
+    def work(connection: Connection) -> list[str]:
+        types = wire.messages(wire.ApiKey.LIST_GROUPS)
+        answer = connection.call(wire.ApiKey.LIST_GROUPS, 1, types.ListGroupsRequest())
+        return [each.group_id for each in answer.groups]
+
+    found = attempt(address, PATIENCE_S / 2, work)
+    return [] if isinstance(found, Silence) else found
