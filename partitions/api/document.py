@@ -173,7 +173,7 @@ def _absent() -> Iterable[str]:
 
 def _errors() -> Iterable[str]:
     yield "*Again*: the same request may succeed later, and clients send it again by themselves."
-    yield "Errors in responses are counted in `quorate_request_errors_total` ([metrics.md](metrics.md))."
+    yield "`quorate_request_errors_total` counts the errors of responses: [metrics.md](metrics.md)."
     yield ""
     yield "| code | name | again | when | what to do |"
     yield "|---|---|---|---|---|"
