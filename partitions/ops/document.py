@@ -6,8 +6,9 @@ import sys
 
 from partitions.ops.exposition import FIRST_BUCKET, LAST_BUCKET
 from partitions.ops.groups import GROUPS_MAX, OFFSETS_MAX
+from partitions.ops.metric import Metric
 from partitions.ops.sources import PARTITIONS_MAX, TOPICS_MAX
-from partitions.ops.table import SECTIONS, Metric
+from partitions.ops.table import SECTIONS
 
 _INTRODUCTION = f"""\
 # Metrics and health

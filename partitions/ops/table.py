@@ -7,46 +7,13 @@ of Kafka's figures, it is there too, as an alias with the same rows.
 
 from __future__ import annotations
 
-from enum import Enum
 from types import MappingProxyType
-from typing import NamedTuple
 
-
-class Kind(Enum):
-    """Prometheus' types."""
-
-    COUNTER = "counter"
-    GAUGE = "gauge"
-    HISTOGRAM = "histogram"
-
-
-class Metric(NamedTuple):
-    """One family of rows."""
-
-    name: str
-    kind: Kind
-    labels: tuple[str, ...]
-    """In the order of a row's label values. A row leaves out a label whose value is empty."""
-    meaning: str
-    alias_of: str = ""
-    """The metric whose rows it has, label by label; "": it has its own."""
-
-
-class Section(NamedTuple):
-    """Metrics that belong together."""
-
-    title: str
-    metrics: tuple[Metric, ...]
-
+from partitions.ops.metric import Kind, Metric, Section
+from partitions.ops.metric import alias as _alias
 
 _C, _G, _H = Kind.COUNTER, Kind.GAUGE, Kind.HISTOGRAM
 _PARTITION = ("topic", "partition")
-
-
-def _alias(name: str, original: Metric, labels: tuple[str, ...] | None = None) -> Metric:
-    labels = original.labels if labels is None else labels
-    return Metric(name, original.kind, labels, original.meaning, original.name)
-
 
 _REQUESTS = Metric(
     "quorate_requests_total", _C, ("api",), "Requests taken in, those without an answer included."
