@@ -40,7 +40,7 @@ brokers-sim: $(VENV)/.installed-dev ## whole brokers: SEEDS=how many of each sce
 live: $(VENV)/.installed-dev        ## real processes, real clients
 	@$(BIN)/python .ci/checks.py live
 
-bench: $(VENV)/.installed           ## PARTS="produce latency consume idle groups"; figures beside a reference
+bench: $(VENV)/.installed           ## PARTS="produce latency consume idle groups members commits load"; figures beside a reference
 	@$(BIN)/python -m bench.run $(PARTS)
 
 clean:                              ## remove what the tools left behind, .venv included
