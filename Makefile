@@ -47,7 +47,7 @@ fuzz: $(VENV)/.installed-dev        ## hostile frames against three live brokers
 rolling: $(VENV)/.installed-dev     ## ROUNDS=10 rolling restarts under load; what producers and consumers notice
 	@$(BIN)/python -m tests.live.rolling $(if $(ROUNDS),--rounds $(ROUNDS))
 
-bench: $(VENV)/.installed           ## PARTS="produce latency consume idle groups connections"; figures beside a reference
+bench: $(VENV)/.installed           ## PARTS="produce latency consume idle groups connections members commits load"; figures beside a reference
 	@$(BIN)/python -m bench.run $(PARTS)
 
 clean:                              ## remove what the tools left behind, .venv included

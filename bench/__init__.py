@@ -7,6 +7,8 @@ loopback. Machines are noisy: compare ratios from one run, and run more than onc
 
 - `run`: the table; `python -m bench.run --help` says how to pick parts of it.
 - `client`: what runs in the client's process (produce, latency, consume).
+- `consumers`: consumer groups; it writes requests itself where a client library is too slow
+  (`frames`).
 - `reference`: what the machine can do without a broker.
 - `wal`: the write-ahead log alone.
 """

@@ -153,10 +153,34 @@ def consume(options: dict[str, Any]) -> dict[str, Any]:
     os._exit(0)  # closing a consumer with a full queue takes longer than the measurement
 
 
+def members(options: dict[str, Any]) -> dict[str, Any]:
+    """Members of one group, which join when a line comes in, until this process is killed."""
+    consumers = [
+        Consumer(
+            {
+                "bootstrap.servers": options["bootstrap"],
+                "group.id": options["group"],
+                "session.timeout.ms": options["session_ms"],
+                "heartbeat.interval.ms": options["heartbeat_ms"],
+                "enable.auto.commit": False,
+            }
+        )
+        for _ in range(options["members"])
+    ]
+    print("ready", flush=True)
+    sys.stdin.readline()
+    for consumer in consumers:
+        consumer.subscribe([options["topic"]])
+    while True:
+        for consumer in consumers:
+            consumer.poll(0)
+        time.sleep(0.02)
+
+
 def main() -> None:
     """Entry point of the client's process."""
     options = json.loads(sys.argv[1])
-    modes = {"produce": produce, "latency": latency, "consume": consume}
+    modes = {"produce": produce, "latency": latency, "consume": consume, "members": members}
     print(json.dumps(modes[options["mode"]](options)))
 
 

@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +27,14 @@ class BenchCluster:
     bootstrap: str
     pids: tuple[int, ...]
     directory: Path
+    addresses: Mapping[int, tuple[str, int]]
+    """Where clients reach each broker, by node id."""
+    admin: Mapping[int, str]
+    """Where each broker's metrics are, host:port."""
+
+    def kill(self, node: int) -> None:
+        """SIGKILL; `quorate dev` starts the broker again."""
+        os.kill(self.pids[list(self.addresses).index(node)], signal.SIGKILL)
 
     def cpu_seconds(self) -> list[float]:
         """User and system time of each broker so far."""
@@ -81,6 +89,11 @@ def _is_free(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) != 0
 
 
+def _address(text: str) -> tuple[str, int]:
+    host, _, port = text.rpartition(":")
+    return host, int(port)
+
+
 @contextmanager
 def running(directory: Path, *flags: str) -> Iterator[BenchCluster]:
     """Start, wait for the ready file, stop at the end."""
@@ -97,7 +110,9 @@ def running(directory: Path, *flags: str) -> Iterator[BenchCluster]:
             time.sleep(0.05)
         facts = json.loads(ready.read_text())
         pids = tuple(broker["pid"] for broker in facts["brokers"])
-        yield BenchCluster(facts["bootstrap"], pids, directory)
+        addresses = {int(each["id"]): _address(each["kafka"]) for each in facts["brokers"]}
+        admin = {int(each["id"]): str(each["admin"]) for each in facts["brokers"]}
+        yield BenchCluster(facts["bootstrap"], pids, directory, addresses, admin)
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(30)

@@ -1,7 +1,7 @@
 """The benchmark table: `python -m bench.run [part ...]`, or `make bench`.
 
-Parts: produce, latency, consume, idle, groups, connections. Each figure stands beside a reference
-from this run.
+Parts: produce, latency, consume, idle, groups, connections; members, commits and load of consumer
+groups. Each figure stands beside a reference from this run.
 """
 
 from __future__ import annotations
@@ -18,8 +18,9 @@ from typing import Any
 
 import click
 
-from bench import reference
+from bench import consumers, reference
 from bench.cluster import BenchCluster, running
+from bench.table import say
 from cli.dev import probe
 
 SECONDS = 5.0
@@ -37,15 +38,6 @@ def client(**options: Any) -> dict[str, Any]:
         raise SystemExit(f"the client failed: {done.stderr[-2000:]}")
     result: dict[str, Any] = json.loads(done.stdout)
     return result
-
-
-def say(name: str, **figures: Any) -> None:
-    """One line of the table."""
-    shown = "  ".join(
-        f"{key}={value:,.2f}" if isinstance(value, float) else f"{key}={value}"
-        for key, value in figures.items()
-    )
-    click.echo(f"{name:<28} {shown}")
 
 
 def bench_produce(cluster: BenchCluster, partitions: int = 6) -> None:
@@ -193,6 +185,7 @@ PARTS: dict[str, Callable[[BenchCluster], None]] = {
     "idle": bench_idle,
     "groups": bench_groups,
     "connections": bench_connections,
+    **consumers.PARTS,
 }
 
 

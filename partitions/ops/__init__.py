@@ -8,9 +8,8 @@ time-outs, is `partitions.server.host.admin`; everything here is synchronous.
   and docs/metrics.md is made from it (`document`).
 - `requests`: the counters that sessions keep. What else is told is counted where it happens, as
   plain integers, and read when somebody scrapes.
-- `sources`: what a scrape may look at; `traffic`, `partitions`, `consensus`, `cluster` and
-  `process` turn it into rows; `collecting` has the list of them, where the consumer groups'
-  rows will be added; `exposition` writes rows as text.
+- `sources`: what a scrape may look at; `collecting` has all sections of rows, `groups` and
+  `process` two of them; `exposition` writes rows as text.
 - `health`: is the broker ready, and if not, why.
 - `http`: requests in, responses out, as bytes.
 

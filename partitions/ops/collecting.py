@@ -1,8 +1,4 @@
-"""All rows of a broker, section by section.
-
-A section is a function from sources and survey to rows. Consumer groups will be one more
-(`kafka_consumergroup_lag`, `kafka_consumergroup_current_offset`), with a bound of their own.
-"""
+"""All rows of a broker, section by section: a section is a function from what was seen to rows."""
 
 from __future__ import annotations
 
@@ -10,7 +6,7 @@ from collections.abc import Iterator
 from functools import partial
 
 from partitions.errors import ErrorCode
-from partitions.ops import process
+from partitions.ops import groups, process
 from partitions.ops.exposition import Row, Rows, one, pieces
 from partitions.ops.health import verdict
 from partitions.ops.sources import Copy, Sources, Survey, survey
@@ -25,14 +21,21 @@ def scrape(sources: Sources, *, openmetrics: bool) -> Iterator[bytes]:
 
 def collect(sources: Sources) -> Iterator[Rows | None]:
     """Every metric's rows; None where others may have their turn."""
-    seen = Survey()
+    seen, seen_groups = Survey(), groups.GroupSurvey()
     yield from survey(sources, seen)
+    yield from groups.survey_groups(sources, seen_groups)
     yield from _requests(sources)
     yield from _front(sources)
     yield from _traffic(seen)
     yield from _counts(sources, seen)
+    left_out = {**seen.left_out, **seen_groups.left_out}
+    yield Rows(
+        "quorate_metrics_rows_left_out",
+        lambda: [((what,), count) for what, count in left_out.items()],
+    )
     yield from _copies(seen)
     yield from _led(sources, seen)
+    yield from groups.rows(seen_groups)
     yield from _consensus(sources)
     yield from _wal(sources)
     yield from _cluster(sources)
@@ -115,10 +118,6 @@ def _counts(sources: Sources, seen: Survey) -> Iterator[Rows]:
     yield one("quorate_partitions_under_replicated", seen.under_replicated)
     yield one("quorate_partitions_under_min_isr", seen.under_min_isr)
     yield one("quorate_replicas_offline", len(sources.manager.offline))
-    yield Rows(
-        "quorate_metrics_rows_left_out",
-        lambda: [((what,), count) for what, count in seen.left_out.items()],
-    )
 
 
 def _of_copies(name: str, copies: list[Copy], value: str) -> Rows:

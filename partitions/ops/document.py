@@ -5,8 +5,10 @@ from __future__ import annotations
 import sys
 
 from partitions.ops.exposition import FIRST_BUCKET, LAST_BUCKET
+from partitions.ops.groups import GROUPS_MAX, OFFSETS_MAX
+from partitions.ops.metric import Metric
 from partitions.ops.sources import PARTITIONS_MAX, TOPICS_MAX
-from partitions.ops.table import SECTIONS, Metric
+from partitions.ops.table import SECTIONS
 
 _INTRODUCTION = f"""\
 # Metrics and health
@@ -25,9 +27,10 @@ bind it to an address that only your monitoring reaches.
 
 Counters start at 0 with the process. Histograms have a bucket for every power of two
 microseconds from {1 << FIRST_BUCKET} us to {(1 << LAST_BUCKET) / 1e6:.1f} s. Labels are bounded: \
-the first {PARTITIONS_MAX} partitions and {TOPICS_MAX} topics
-of a broker, by name, have rows; `quorate_metrics_rows_left_out` says how many have none. A
-topic's counters go with the copies on the broker, so they begin anew when one leaves.
+the first {PARTITIONS_MAX} partitions, {TOPICS_MAX} topics and
+{GROUPS_MAX} groups of a broker, by name, have rows, and {OFFSETS_MAX} committed offsets;
+`quorate_metrics_rows_left_out` says how many have none. A topic's counters go with the copies on
+the broker, so they begin anew when one leaves.
 
 A broker tells what it knows: of a partition's followers its leader, of partitions without a
 leader the controller. Sum over brokers, or take the greatest, as the meaning says.

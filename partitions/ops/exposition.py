@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
-from partitions.ops.table import METRICS, Kind, Metric
+from partitions.ops.metric import Kind, Metric
+from partitions.ops.table import METRICS
 from raftlog.histogram import HistogramCounts
 
 TEXT = "text/plain; version=0.0.4; charset=utf-8"

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from metadata.leaders import Leader
 from metadata.quorum.image_holder import ImageHolder
+from partitions.coordinators.groups.broker import GroupCoordinators
 from partitions.ops.health import Facts
 from partitions.ops.requests import RequestCounters
 from partitions.replicas.manager import ReplicaManager
@@ -44,6 +45,7 @@ class Sources:
     cluster_id: str
     engine: Engine
     manager: ReplicaManager
+    groups: GroupCoordinators
     metadata: ImageHolder
     leader: Callable[[int], Leader | None]
     """Who leads a group, as far as told."""

@@ -7,46 +7,13 @@ of Kafka's figures, it is there too, as an alias with the same rows.
 
 from __future__ import annotations
 
-from enum import Enum
 from types import MappingProxyType
-from typing import NamedTuple
 
-
-class Kind(Enum):
-    """Prometheus' types."""
-
-    COUNTER = "counter"
-    GAUGE = "gauge"
-    HISTOGRAM = "histogram"
-
-
-class Metric(NamedTuple):
-    """One family of rows."""
-
-    name: str
-    kind: Kind
-    labels: tuple[str, ...]
-    """In the order of a row's label values. A row leaves out a label whose value is empty."""
-    meaning: str
-    alias_of: str = ""
-    """The metric whose rows it has, label by label; "": it has its own."""
-
-
-class Section(NamedTuple):
-    """Metrics that belong together."""
-
-    title: str
-    metrics: tuple[Metric, ...]
-
+from partitions.ops.metric import Kind, Metric, Section
+from partitions.ops.metric import alias as _alias
 
 _C, _G, _H = Kind.COUNTER, Kind.GAUGE, Kind.HISTOGRAM
 _PARTITION = ("topic", "partition")
-
-
-def _alias(name: str, original: Metric, labels: tuple[str, ...] | None = None) -> Metric:
-    labels = original.labels if labels is None else labels
-    return Metric(name, original.kind, labels, original.meaning, original.name)
-
 
 _REQUESTS = Metric(
     "quorate_requests_total", _C, ("api",), "Requests taken in, those without an answer included."
@@ -212,8 +179,9 @@ PARTITIONS = Section(
             "quorate_metrics_rows_left_out",
             _G,
             ("of",),
-            "Partitions and topics that have no rows of their own here, because there are too "
-            "many. What is summed up over all of them counts them.",
+            "Partitions, topics, groups and committed offsets (of the groups that have rows) that "
+            "have no rows of their own here, because there are too many. What is summed up over "
+            "all of them counts them.",
         ),
         _alias("kafka_server_replicamanager_partitioncount", _COPIES),
         _alias("kafka_server_replicamanager_leadercount", _LEADERS),
@@ -335,6 +303,51 @@ CLUSTER = Section(
     ),
 )
 
+_MEMBERS = Metric(
+    "quorate_group_members", _G, ("group",), "Members of a group; 0 for one that only has offsets."
+)
+_OFFSET = Metric(
+    "quorate_group_committed_offset",
+    _G,
+    ("group", *_PARTITION),
+    "The next offset that the group will read, as it has committed.",
+)
+_LAG = Metric(
+    "quorate_group_lag",
+    _G,
+    ("group", *_PARTITION),
+    "From there to the high watermark. It has no row where the coordinator's broker holds no copy "
+    "of the partition, and may be a little small where it does not lead it: "
+    "`kafka_topic_partition_current_offset` of the leader less the committed offset is exact.",
+)
+_CONSUMER = ("consumergroup", *_PARTITION)
+
+GROUPS = Section(
+    "Consumer groups",
+    (
+        Metric(
+            "quorate_group_coordinators",
+            _G,
+            ("state",),
+            "Partitions of `__consumer_offsets` whose groups this broker speaks for: `loading` "
+            "while it reads their log, `active`, or `failed` if the log cannot be read.",
+        ),
+        Metric(
+            "quorate_groups",
+            _G,
+            (),
+            "Groups that this broker speaks for. This and what follows is given by a group's "
+            "coordinator only, so that over all brokers each group appears once.",
+        ),
+        _MEMBERS,
+        _OFFSET,
+        _LAG,
+        _alias("kafka_consumergroup_members", _MEMBERS, ("consumergroup",)),
+        _alias("kafka_consumergroup_current_offset", _OFFSET, _CONSUMER),
+        _alias("kafka_consumergroup_lag", _LAG, _CONSUMER),
+    ),
+)
+
 PROCESS = Section(
     "Process",
     (
@@ -355,6 +368,6 @@ PROCESS = Section(
     ),
 )
 
-SECTIONS = (REQUESTS, TRAFFIC, PARTITIONS, CONSENSUS, CLUSTER, PROCESS)
+SECTIONS = (REQUESTS, TRAFFIC, PARTITIONS, GROUPS, CONSENSUS, CLUSTER, PROCESS)
 METRICS = MappingProxyType({m.name: m for section in SECTIONS for m in section.metrics})
 """Every metric by name, in the order of the documentation."""

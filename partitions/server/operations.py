@@ -17,6 +17,7 @@ def sources_of(broker: Broker, requests: RequestCounters, front: Callable[[], Fr
         broker.services.cluster_id,
         broker.engine,
         broker.manager,
+        broker.services.groups,
         broker.metadata,
         broker.spread.table.leader,
         broker.is_controller,

@@ -112,6 +112,13 @@ class GroupCoordinators:
                 raise _not_ready(coordinator)
         return [c for c in coordinators if c.state is State.ACTIVE]
 
+    def by_state(self) -> dict[State, list[Coordinator]]:
+        """Every coordinator here, in the order of partitions."""
+        found: dict[State, list[Coordinator]] = {state: [] for state in State}
+        for _, coordinator in sorted(self._coordinators.items()):
+            found[coordinator.state].append(coordinator)
+        return found
+
 
 def _not_ready(coordinator: Coordinator) -> KafkaError:
     if coordinator.state is State.LOADING:

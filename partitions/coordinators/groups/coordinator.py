@@ -13,10 +13,7 @@ from enum import Enum
 import structlog
 
 from partitions.coordinators.groups.alarms import Alarms
-from partitions.coordinators.groups.answers import (
-    GroupDescription,
-    Persist,
-)
+from partitions.coordinators.groups.answers import GroupDescription, Persist
 from partitions.coordinators.groups.appending import Appender
 from partitions.coordinators.groups.asks import HeartbeatAsk, JoinAsk, LeaveAsk, SyncAsk
 from partitions.coordinators.groups.clients import (
@@ -52,8 +49,6 @@ GROUPS_MAX = 20_000
 """Groups of one partition, about; further ones are refused."""
 LIVE_BYTES_MAX = 64 * 1024 * 1024
 """Committed records of one partition; offsets that are new to a group are refused above it."""
-
-
 EXPIRED_MAX = 10_000
 """Offsets of one group that go at one time: what is on its way to the log is bounded."""
 
@@ -145,6 +140,11 @@ class Coordinator:
         """Every group that is known, once."""
         yield from self._groups
         yield from [group for group in self._books.groups if group not in self._groups]
+
+    def members(self, group_id: str) -> int:
+        """How many the group has now."""
+        group = self._groups.get(group_id)
+        return 0 if group is None else group.size
 
     def _find(self, group_id: str) -> ClassicGroup | None:
         """The group's machine, if the group exists."""

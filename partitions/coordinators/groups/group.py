@@ -69,6 +69,11 @@ class ClassicGroup:
         return self._phases.generation
 
     @property
+    def size(self) -> int:
+        """Its members."""
+        return len(self._phases.members)
+
+    @property
     def protocol_type(self) -> str | None:
         """What the members are ('consumer', 'connect'); None for a group that never had one."""
         return self._phases.protocol_type

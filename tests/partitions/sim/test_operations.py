@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from partitions.errors import ErrorCode
+from partitions.internal import CONSUMER_OFFSETS
+from partitions.ops import groups
 from partitions.ops import sources as looking
 from partitions.ops.collecting import scrape
 from partitions.ops.health import verdict
@@ -12,6 +15,8 @@ from partitions.ops.sources import Front, Sources
 from partitions.ops.table import METRICS
 from partitions.server.operations import facts_of, sources_of
 from partitions.testing.broker import SimBroker
+from partitions.testing.groups import GroupClient, GroupHistory
+from partitions.testing.verdict import settle
 from tests.partitions.ops.strict import Family, parse
 from tests.partitions.sim.test_offline import BATCHES, SECOND_US, TOPIC, leader_of, started
 
@@ -106,3 +111,50 @@ def test_a_follower_that_is_gone_or_offline_is_not_in_sync() -> None:
     replica.group_handle.take_offline("its file has changed")
     cluster.reactor.run_until(cluster.reactor.now_us() + SECOND_US)
     assert told(leader)[in_sync].value(**where) == 2
+
+
+def test_groups_are_told_by_their_coordinator_with_members_offsets_and_lag(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    cluster, _ = started(5, **{"offsets.topic.num.partitions": "1"})
+    client = GroupClient(
+        cluster.world,
+        cluster.new_address(),
+        list(cluster.brokers),
+        history=GroupHistory("g"),
+        topic=TOPIC,
+    )
+
+    async def work() -> None:
+        while await client.commit({0: 10, 1: BATCHES}) is not ErrorCode.NONE:
+            await cluster.sleep(SECOND_US // 50)
+        answer = await client.join("")
+        await client.join(answer.member_id)
+        await settle(cluster, CONSUMER_OFFSETS, 1)
+
+    cluster.run(work())
+    coordinator = cluster.leader(CONSUMER_OFFSETS, 0)
+    assert coordinator is not None
+    others = [told(each) for each in cluster.running() if each is not coordinator]
+    assert [each["quorate_groups"].value() for each in others] == [0, 0]
+    assert not any(each["kafka_consumergroup_lag"].samples for each in others)
+    families = told(coordinator)
+    assert families["quorate_group_coordinators"].value(state="active") == 1
+    assert families["quorate_groups"].value() == 1
+    assert families["kafka_consumergroup_members"].value(consumergroup="g") == 1
+    lag, offset = (families[f"kafka_consumergroup_{n}"] for n in ("lag", "current_offset"))
+    found = [
+        (f.value(consumergroup="g", topic=TOPIC, partition=str(number)))
+        for number in range(2)
+        for f in (offset, lag)
+    ]
+    assert found == [10, BATCHES - 10, BATCHES, 0]
+    monkeypatch.setattr(groups, "OFFSETS_MAX", 1)
+    families = told(coordinator)
+    assert len(families["quorate_group_lag"].samples) == 1
+    assert families["quorate_metrics_rows_left_out"].value(of="group_offsets") == 1
+    monkeypatch.setattr(groups, "GROUP_ID_MAX", 0)
+    families = told(coordinator)
+    assert not families["quorate_group_members"].samples
+    assert families["quorate_metrics_rows_left_out"].value(of="groups") == 1
+    assert families["quorate_groups"].value() == 1
