@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 
-.PHONY: quorum test verify fix unit sim mutants brokers-sim live fuzz rolling bench clean
+.PHONY: quorum test verify fix unit sim mutants brokers-sim live fuzz rolling matrix bench clean
 .DELETE_ON_ERROR:
 
 quorum: $(VENV)/.installed          ## install what is missing and run a cluster on loopback
@@ -46,6 +46,9 @@ fuzz: $(VENV)/.installed-dev        ## hostile frames against three live brokers
 
 rolling: $(VENV)/.installed-dev     ## ROUNDS=10 rolling restarts under load; what producers and consumers notice
 	@$(BIN)/python -m tests.live.rolling $(if $(ROUNDS),--rounds $(ROUNDS))
+
+matrix: $(VENV)/.installed-dev      ## consumer groups of five client libraries, members that leave, are killed and stopped
+	@$(BIN)/python -m pytest -q -m live tests/live/group_matrix.py
 
 bench: $(VENV)/.installed           ## PARTS="produce latency consume idle groups connections members commits load"; figures beside a reference
 	@$(BIN)/python -m bench.run $(PARTS)

@@ -17,8 +17,8 @@ from partitions.wire import ApiKey
 from tests.live.clients import Record
 from tests.live.clients.confluent_client import ConfluentClient
 from tests.live.cluster import Broker, Cluster, ask
-from tests.live.raw import METADATA_VERSION, Connection, connected, request
-from tests.live.test_memory_attacks import MIB, TOPIC, broker, client, resident_bytes, use
+from tests.live.raw import METADATA_VERSION, Connection, connected, request, wait_for_leaders
+from tests.live.test_memory_attacks import MIB, broker, client, resident_bytes, use
 from tests.live.waiting import wait_for
 
 __all__ = ["broker", "client"]
@@ -30,6 +30,7 @@ CONNECTIONS, ALLOWED = 5000, 4000
 OWN_DESCRIPTORS = 500
 RESPONSES_MAX = 128 * MIB * 5 // 4
 """Of one address: half of the budget of responses, with its overdraft."""
+LARGE = "large"
 RECORD_BYTES = 900_000
 METADATA = wire.messages(ApiKey.METADATA)
 ASKED = request(ApiKey.METADATA, METADATA_VERSION, METADATA.MetadataRequest(topics=()))
@@ -151,13 +152,15 @@ def test_half_frames_of_five_hundred_connections_cost_next_to_nothing(
 
 
 def test_clients_that_take_no_responses_hold_no_more_than_the_budget(
-    broker: Broker, shared_cluster: Cluster, client: ConfluentClient
+    shared_cluster: Cluster, client: ConfluentClient
 ) -> None:
     """Each asks for a hundred megabytes and reads nothing."""
-    for partition in range(3):
-        client.produce(TOPIC, [Record(bytes(RECORD_BYTES))] * 2, partition=partition)
+    client.create_topic(LARGE, 1)
+    broker = shared_cluster.brokers[wait_for_leaders(shared_cluster, LARGE)[0]]
+    client.produce(LARGE, [Record(bytes(RECORD_BYTES))] * 2)
+    use(client, 10)
     before = most = resident_bytes(broker)
-    asked = b"".join(_fetches(client, broker) for _ in range(100))
+    asked = _fetch() * 100
     sockets = [_deaf(broker) for _ in range(80)]
     try:
 
@@ -187,21 +190,20 @@ def _deaf(broker: Broker) -> socket.socket:
     return sock
 
 
-def _fetches(client: ConfluentClient, broker: Broker) -> bytes:
-    """One request for the large records of each partition; the leaders among them answer."""
+def _fetch() -> bytes:
+    """A request for the large records."""
     types = wire.messages(ApiKey.FETCH)
     parts = [
         types.FetchPartition(
-            partition=number,
+            partition=0,
             fetch_offset=0,
             partition_max_bytes=4 * MIB,
             current_leader_epoch=-1,
             last_fetched_epoch=-1,
         )
-        for number in range(3)
     ]
     body = types.FetchRequest(
-        topics=[types.FetchTopic(topic=TOPIC, partitions=parts)],
+        topics=[types.FetchTopic(topic=LARGE, partitions=parts)],
         max_wait=0,
         min_bytes=0,
         max_bytes=4 * MIB,
