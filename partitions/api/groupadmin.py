@@ -63,9 +63,9 @@ def refuse_list(context: RequestContext, request: Any, error: KafkaError) -> Bod
 
 
 def describe(services: Services, context: RequestContext, request: Any) -> Answer:
-    """Members, what they prefer and what they were assigned, group by group."""
+    """Members, what they prefer and what they were assigned; each group once."""
     groups = []
-    for group_id in request.groups:
+    for group_id in dict.fromkeys(request.groups):
         try:
             check_group(services, context, Operation.DESCRIBE, group_id)
             groups.append(_described(services, context, group_id))

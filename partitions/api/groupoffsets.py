@@ -181,7 +181,7 @@ class _GroupAnswer:
                 self.topics.append(self._topic(name=topic.name, partitions=parts))
 
     def fill(self, offsets: Mapping[Place, CommittedOffset]) -> None:
-        """What was asked for, or all there is."""
+        """What was asked for, or all there is; each place once, since its text may be long."""
         self.error = ErrorCode.NONE
         wanted = self._asked.topics
         if wanted is None:
@@ -190,7 +190,10 @@ class _GroupAnswer:
                 everything.setdefault(topic, []).append(partition)
             names = [(n, sorted(p)) for n, p in sorted(everything.items()) if self._may_see(n)]
         else:
-            names = [(topic.name, list(topic.partition_indexes)) for topic in wanted]
+            once: dict[str, dict[int, None]] = {}
+            for asked in wanted:
+                once.setdefault(asked.name, {}).update(dict.fromkeys(asked.partition_indexes))
+            names = [(name, list(places)) for name, places in once.items()]
         for name, indexes in names:
             error = ErrorCode.NONE
             if not self._may_see(name):
@@ -276,7 +279,9 @@ class _Fetches(Gather):
 
 def fetch(services: Services, context: RequestContext, request: Any) -> Answer:
     """The committed offsets of groups."""
-    asked = list(request.groups) if context.api_version >= GROUPS_VERSION else [request]
+    asked = [request]
+    if context.api_version >= GROUPS_VERSION:  # a group that is named twice is told once
+        asked = list({group.group_id: group for group in request.groups}.values())
     fetches = _Fetches(context, asked)
     for one in asked:
         fetches.ask(services, one)
@@ -316,7 +321,7 @@ def delete(services: Services, context: RequestContext, request: Any) -> Answer:
     in_use = coordinator.topics_in_use(group_id)
     if in_use is None:
         raise KafkaError(ErrorCode.NON_EMPTY_GROUP, f"group {group_id} has members")
-    topics, places, answers = [], list[Place](), list[Any]()
+    topics, places, answers = [], dict[Place, None](), list[Any]()
     for asked in request.topics:
         fault = _topic_fault(services, context, asked.name)
         if not fault and asked.name in in_use:
@@ -330,10 +335,10 @@ def delete(services: Services, context: RequestContext, request: Any) -> Answer:
             answer = _D.OffsetDeleteResponsePartition(partition_index=index, error_code=error.value)
             parts.append(answer)
             if error is ErrorCode.NONE and (asked.name, index) in coordinator.offsets(group_id):
-                places.append((asked.name, index))
+                places[asked.name, index] = None
                 answers.append(answer)
         topics.append(_D.OffsetDeleteResponseTopic(name=asked.name, partitions=parts))
-    return _delete(services, context, coordinator, group_id, places, answers, topics)
+    return _delete(services, context, coordinator, group_id, list(places), answers, topics)
 
 
 def _delete(

@@ -6,7 +6,7 @@ in the order of the log: whoever asked is answered when everything before it has
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator
 
 from partitions.coordinators.groups.answers import to_client
@@ -26,10 +26,11 @@ Done = Callable[[ErrorCode], None]
 class _Asked:
     """Changes that were asked for together; they may be spread over several batches."""
 
-    __slots__ = ("batches", "changes", "done", "error")
+    __slots__ = ("batches", "changes", "done", "error", "size")
 
-    def __init__(self, changes: list[Change], done: Done) -> None:
+    def __init__(self, changes: list[Change], size: int, done: Done) -> None:
         self.changes = changes
+        self.size = size
         self.done = done
         self.batches = 0
         """Those of its batches that are not settled."""
@@ -67,6 +68,8 @@ class Appender:
         self._waiting: list[_Asked] = []
         self._open: deque[_Batch] = deque()
         self._closed = False
+        self._on_their_way: dict[str, Counter[Key]] = {}
+        """By group, how many changes of each key are waiting or not settled."""
         self.waiting_bytes = 0
         self.written_bytes = 0
         """Of batches that were appended, since the log's part that is kept began."""
@@ -76,16 +79,21 @@ class Appender:
     def submit(self, changes: list[Change], done: Done) -> None:
         """Have `changes` committed; `done` is called once, never from within."""
         size = sum(map(size_of, changes))
-        asked = _Asked(changes, done)
         if self._closed or self.waiting_bytes + size > WAITING_BYTES_MAX:
             busy = ErrorCode.COORDINATOR_LOAD_IN_PROGRESS
             error = ErrorCode.NOT_COORDINATOR if self._closed else busy
             self._reactor.call_soon(lambda: done(error))
             return
         self.waiting_bytes += size
-        self._waiting.append(asked)
+        self._waiting.append(_Asked(changes, size, done))
+        for change in changes:
+            self._on_their_way.setdefault(change.key.group, Counter())[change.key] += 1
         if len(self._waiting) == 1:
             self._reactor.call_soon(self._flush)
+
+    def keys_of(self, group: str) -> set[Key]:
+        """Keys of a group's changes that are not settled, appended or not."""
+        return set(self._on_their_way.get(group, ()))
 
     def waiting_keys(self) -> set[Key]:
         """Keys of changes that are not appended yet, and may still be refused."""
@@ -102,6 +110,7 @@ class Appender:
         self._closed = True
         waiting, self._waiting = self._waiting, []
         batches, self._open = self._open, deque()
+        self._on_their_way.clear()
         asked = dict.fromkeys([one for batch in batches for one in batch.asked])
         for one in [*asked, *waiting]:
             one.done(ErrorCode.NOT_COORDINATOR)
@@ -174,8 +183,18 @@ class Appender:
         asked.error = asked.error or error
         asked.batches -= 1
         if not asked.batches:
-            self.waiting_bytes -= sum(map(size_of, asked.changes))
+            self.waiting_bytes -= asked.size
+            self._arrived(asked.changes)
             asked.done(asked.error)
+
+    def _arrived(self, changes: list[Change]) -> None:
+        for key, _ in changes:
+            keys = self._on_their_way[key.group]
+            keys[key] -= 1
+            if not keys[key]:
+                del keys[key]
+                if not keys:
+                    del self._on_their_way[key.group]
 
 
 _COMMITTED = (ErrorCode.NONE, ErrorCode.NOT_ENOUGH_REPLICAS_AFTER_APPEND)

@@ -49,8 +49,6 @@ GROUPS_MAX = 20_000
 """Groups of one partition, about; further ones are refused."""
 LIVE_BYTES_MAX = 64 * 1024 * 1024
 """Committed records of one partition; offsets that are new to a group are refused above it."""
-EXPIRED_MAX = 10_000
-"""Offsets of one group that go at one time: what is on its way to the log is bounded."""
 
 
 class State(Enum):
@@ -290,8 +288,7 @@ class Coordinator:
         )
         self._after(group)
         if error is ErrorCode.NONE and self._is_full(self._books.live_bytes > LIVE_BYTES_MAX):
-            known = self.offsets(group_id)
-            if any(place not in known for place in offsets):
+            if not offsets.keys() <= self.offsets(group_id).keys():
                 return ErrorCode.POLICY_VIOLATION
         if error is ErrorCode.NONE:
             changes = [Change(OffsetKey(group_id, *place), v) for place, v in offsets.items()]
@@ -359,9 +356,8 @@ class Coordinator:
         self._after(group)
         if error is ErrorCode.NONE:
             keys = dict.fromkeys(OffsetKey(group_id, *place) for place in self.offsets(group_id))
-            on_their_way = self._appender.waiting_keys() | self._appender.appended_keys()
-            late = [k for k in on_their_way if type(k) is OffsetKey and k.group == group_id]
-            keys.update(dict.fromkeys(sorted(late)))
+            late = sorted(k for k in self._appender.keys_of(group_id) if type(k) is OffsetKey)
+            keys.update(dict.fromkeys(late))
             self._submit([Change(key, None) for key in keys], done)
         return error
 
@@ -369,14 +365,14 @@ class Coordinator:
         """Topics were deleted: committed offsets in them go too."""
         if self.state is not State.ACTIVE:
             return
-        gone = [
-            Change(OffsetKey(group_id, *place), None)
-            for group_id, book in self._books.groups.items()
-            for place in book.offsets
-            if place[0] in topics
-        ]
+        live = self._books.keys()
+        gone = [Change(k, None) for k in live if type(k) is OffsetKey and k.topic in topics]
         if gone:
-            self._appender.submit(gone, lambda error: self.rewriter.look())
+            self._submit(gone, self._forgotten)
+
+    def _forgotten(self, error: ErrorCode) -> None:
+        if error not in (ErrorCode.NONE, ErrorCode.NOT_COORDINATOR):
+            log.warning("offsets in deleted topics stay until they expire", reason=error.name)
 
     def expire(self) -> None:
         """Take away what nobody has used for long (KIP-211)."""
@@ -394,7 +390,8 @@ class Coordinator:
         now_ms, retention_ms = self._reactor.wall_ms(), self._settings().retention_ms
         places = expired(book, group.describe(), now_ms, retention_ms)
         if places:
-            self.delete_offsets(group_id, places[:EXPIRED_MAX], lambda error: None)
+            # what is refused is found again the next time
+            self.delete_offsets(group_id, places, lambda error: None)
         elif group.idle and not book.offsets and group.snapshot() is not None:
             group.delete()
         self._after(group)
