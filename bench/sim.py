@@ -58,7 +58,7 @@ class Unchecked(Checker):
     def sent(self, subject: Any, target: Any, message: Any) -> None:
         """Nothing is looked at."""
 
-    def learned(self, subject: Any, commit: int) -> None:
+    def learned(self, subject: Any, commit: int, entries: Any) -> None:
         """Nothing is looked at."""
 
     def settled(self, subject: Any) -> None:

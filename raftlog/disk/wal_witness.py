@@ -96,9 +96,10 @@ class Witness:
         if number:
             self.mark_used()
         self.record(number)
-        if not all(part.witnessed for part in parts):
+        fresh = [part for part in parts if not part.witnessed]
+        if fresh:
             self.sync()
-            for part in parts:
+            for part in fresh:
                 part.witnessed = True
 
     def sync(self) -> None:

@@ -8,6 +8,7 @@ every Ready before it is carried out (`decided`), and once the Ready has been ca
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from typing import Protocol
 
 from raftlog.core import decode_configuration
@@ -18,7 +19,7 @@ from raftlog.testing.history import History, Violation
 from raftlog.testing.machine import Machine
 from raftlog.testing.promises import Promises
 from raftlog.testing.store import Image, Store
-from raftlog.types import Configuration, EntryKind, ReplicaId, Role
+from raftlog.types import Configuration, Entry, EntryKind, ReplicaId, Role
 
 
 class Subject(Protocol):
@@ -37,7 +38,6 @@ class Seen:
 
     __slots__ = (
         "check_configuration",
-        "checked",
         "commit",
         "configuration",
         "matches",
@@ -49,8 +49,6 @@ class Seen:
         self.role = Role.FOLLOWER
         self.term = 0
         self.commit = 0
-        self.checked = 0
-        """Committed entries up to here were compared with the history."""
         self.matches: dict[ReplicaId, int] = {}
         self.configuration = Configuration(())
         """In force before the present input, whose commit may bring the next one."""
@@ -75,14 +73,14 @@ class Checker:
         """A new incarnation has recovered its directory."""
         self.promises.restarted(subject.id, subject.store.visible.hard_state)
         subject.seen = seen = Seen()
-        seen.commit = seen.checked = subject.store.visible.meta.position.index
+        seen.commit = subject.store.visible.meta.position.index
         seen.configuration = subject.node.configuration
 
     def observed(self, subject: Subject) -> None:
         """The core has just taken one input."""
         node, seen = subject.node, subject.seen
         term, role, commit = node.term, node.role, node.commit
-        led = role is Role.LEADER or (seen.role is Role.LEADER and term == seen.term)
+        led_before = seen.role is Role.LEADER and term == seen.term
         if term != seen.term or role is not seen.role:
             self._changed(subject, term, role)
         if commit != seen.commit:
@@ -92,7 +90,7 @@ class Checker:
                     f"n{subject.id.node} goes from {seen.commit} back to {commit}",
                 )
             if commit > self.history.commit:
-                self._commits(subject, commit, led)
+                self._commits(subject, commit, led_before or role is Role.LEADER)
             seen.commit = commit
         seen.configuration = node.configuration
         if role is Role.LEADER:
@@ -125,39 +123,38 @@ class Checker:
         """A message is about to leave."""
         self.promises.sent(subject.id, subject.store.durable, target, message)
 
-    def learned(self, subject: Subject, commit: int) -> None:
-        """A replica is about to apply what it calls committed, up to `commit`."""
-        seen, visible = subject.seen, subject.store.visible
-        if seen.checked < commit:
-            first = max(seen.checked, visible.meta.position.index) + 1
-            entries = visible.read(first, commit + 1, 1 << 40) if first <= commit else ()
-            self.history.check_committed(subject.id.node, entries)
-            seen.checked = commit
+    def learned(self, subject: Subject, commit: int, entries: Sequence[Entry]) -> None:
+        """A replica is about to apply `entries`, the rest of what it calls committed."""
+        if not entries or entries[-1].index != commit:
+            raise Violation(
+                "snapshot <= applied <= committed <= last",
+                f"n{subject.id.node} calls {commit} committed and holds {entries[-1:]}",
+            )
+        self.history.check_committed(subject.id.node, entries)
 
     def settled(self, subject: Subject) -> None:
         """Every Ready has been carried out: the views of core, store and machine must agree."""
         node, machine, visible = subject.node, subject.machine, subject.store.visible
         commit = node.commit
-        snapshot, last = visible.meta.position.index, visible.last_index
+        snapshot, end = visible.meta.position.index, visible.last()
+        last = end.index
         if not snapshot <= machine.applied <= commit <= last or last != node.last_index:
             raise Violation(
                 "snapshot <= applied <= committed <= last",
                 f"n{subject.id.node}: {snapshot} {machine.applied} {commit} {last},"
                 f" the core's last is {node.last_index}",
             )
-        high_watermark = node.commit_offset
-        if high_watermark != self.history.committed[commit].end:
+        high_watermark, ends_at = node.commit_offset, self.history.committed[commit].end
+        if high_watermark != ends_at:
             raise Violation(
                 "the high watermark is the end of what is committed",
-                f"n{subject.id.node}: {high_watermark} at commit {commit},"
-                f" which ends at {self.history.committed[commit].end}",
+                f"n{subject.id.node}: {high_watermark} at commit {commit}, which ends at {ends_at}",
             )
-        end = visible.last()
         reader = subject.store.reader
         if reader is not visible and reader.last() != end:
             raise Violation(
                 "the log is what was written to it",
-                f"n{subject.id.node}: {subject.store.reader.last()}, not {end}",
+                f"n{subject.id.node}: {reader.last()}, not {end}",
             )
         if node.next_offset != end.offset:
             raise Violation(
@@ -344,10 +341,10 @@ class Checker:
             self.probes["configuration rolled back"] += 1
         if node.role is Role.LEADER and seen.role is Role.LEADER:
             raise Violation("a leader only appends", f"{who} leads and cuts at {first}")
-        if first <= subject.seen.checked:
+        if first <= subject.machine.applied:
             raise Violation(
                 "committed entries never change",
-                f"{who} cuts at {first}, it has committed {subject.seen.checked}",
+                f"{who} cuts at {first}, it has applied {subject.machine.applied}",
             )
         if self.promises.acknowledged(subject.id, node.term) >= first:
             raise Violation(

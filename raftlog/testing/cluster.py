@@ -138,8 +138,8 @@ class SimCluster:
     def run(self) -> Result:
         """Fault phase, healing, proof; raises Violation.
 
-        The collector of cycles rests meanwhile: a run makes few of them (a minute some 50 MiB),
-        and looking for them took a sixth of its time.
+        The collector of cycles rests meanwhile: a run makes next to none, and looking
+        for them took a sixth of its time.
         """
         resting = gc.isenabled()
         gc.disable()

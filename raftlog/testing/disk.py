@@ -23,6 +23,7 @@ import errno
 import os
 from collections.abc import Sequence
 from random import Random
+from typing import NoReturn
 
 from raftlog.testing.disk_nodes import SECTOR_BYTES, Change, Directory, Inode
 from raftlog.types import Buffer
@@ -77,8 +78,9 @@ class VirtualFile:
 
     def pwrite(self, buffers: Sequence[Buffer], offset: int) -> None:
         """Write; at ENOSPC as much as fits is written, as on a real disk."""
-        self._check()
         disk = self._disk
+        if not self._open or self._incarnation != disk.incarnation:
+            self._check()
         if disk.faults.pending:
             disk.faults.check("write")
         data = buffers[0] if len(buffers) == 1 else b"".join(buffers)
@@ -87,7 +89,9 @@ class VirtualFile:
         else:
             self._write_within_capacity(data, offset)
         disk.written_bytes += len(data)
-        disk.count("write")
+        disk.calls += 1
+        if disk.calls == disk.cut_at_call:
+            disk.cut("write")
 
     def _write_within_capacity(self, data: Buffer, offset: int) -> None:
         grown = max(0, offset + len(data) - len(self._inode.content))
@@ -109,11 +113,12 @@ class VirtualFile:
         """Make the content and size durable, or (injected) fail and lose them silently."""
         self._check()
         self._disk.count("sync")
-        try:
-            self._disk.faults.check("sync")
-        except OSError:
-            self._inode.sync_failed()
-            raise
+        if self._disk.faults.pending:
+            try:
+                self._disk.faults.check("sync")
+            except OSError:
+                self._inode.sync_failed()
+                raise
         self._inode.synced()
 
     def truncate(self, size: int) -> None:
@@ -196,7 +201,11 @@ class VirtualDisk:
         if kind == "sync":
             self.syncs += 1
         if self.calls == self.cut_at_call:
-            raise PowerCut(f"power lost in call {self.calls} ({kind})")
+            self.cut(kind)
+
+    def cut(self, kind: str) -> NoReturn:
+        """The power fails in this call."""
+        raise PowerCut(f"power lost in call {self.calls} ({kind})")
 
     # FileSystem -----------------------------------------------------------------------
 

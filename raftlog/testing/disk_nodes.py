@@ -49,7 +49,11 @@ class Inode:
         if offset > size:
             self._touch(size, offset)
             content.extend(bytes(offset - size))
-        self._touch(offset, end)
+        page = offset // self.page_bytes
+        if page != (end - 1) // self.page_bytes:
+            self._touch(offset, end)
+        elif page not in self.at_risk:
+            self._put_aside(page)
         content[offset:end] = data
         if end > size:
             self.forgotten_size = None
@@ -66,9 +70,14 @@ class Inode:
         if page in self.forgotten:
             self.at_risk[page] = self.forgotten.pop(page)
             return
-        first = page * self.page_bytes
-        last = min(first + self.page_bytes, self.durable_size)
-        self.at_risk[page] = bytes(self.content[first:last]) if first < last else b""
+        first, last = page * self.page_bytes, self.durable_size
+        if first >= last:
+            self.at_risk[page] = b""
+            return
+        if last > first + self.page_bytes:
+            last = first + self.page_bytes
+        with memoryview(self.content) as content:
+            self.at_risk[page] = content[first:last].tobytes()
 
     def truncate(self, size: int) -> None:
         """Cut, or extend with zeros."""
@@ -83,8 +92,9 @@ class Inode:
     def synced(self) -> None:
         """fdatasync succeeded: all is durable but what an earlier failure made forgotten."""
         self.at_risk.clear()
-        if len(self.content) != self.forgotten_size:
-            self.durable_size = len(self.content)
+        size = len(self.content)
+        if size != self.forgotten_size:
+            self.durable_size = size
             self.forgotten_size = None
 
     def sync_failed(self) -> None:

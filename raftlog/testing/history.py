@@ -13,6 +13,8 @@ from zlib import crc32
 
 from raftlog.types import Entry, ReplicaId
 
+_new_tuple = tuple.__new__
+
 
 class Violation(AssertionError):
     """An invariant does not hold; the text opens with its name."""
@@ -80,7 +82,7 @@ class History:
         facts = self.facts
         for entry in entries:
             index, term, kind, base, span, payload = entry
-            fact = Fact(previous_term, kind, base, span, crc32(payload))
+            fact = _new_tuple(Fact, (previous_term, kind, base, span, crc32(payload)))
             known = facts.setdefault((index, term), fact)
             if known != fact:
                 raise Violation(

@@ -113,9 +113,9 @@ class VirtualNetwork(Generic[Item]):
         self._dispatch(sender, target, item, link)
 
     def _dispatch(self, sender: Address, target: Address, item: Item, link: _Link) -> None:
-        delay = self.delay_us(link.quality)
-        arrival = self._reactor.now_us() + delay
-        self._reactor.post_at(arrival, partial(self._arrive, sender, target, item, link))
+        reactor = self._reactor
+        arrival = reactor.now_us() + self.delay_us(link.quality)
+        reactor.post_at(arrival, partial(self._arrive, sender, target, item, link))
 
     def _arrive(self, sender: Address, target: Address, item: Item, link: _Link) -> None:
         endpoint = self._endpoints.get(target)

@@ -36,7 +36,10 @@ class Promises:
 
     def sent(self, replica: ReplicaId, durable: Image, target: ReplicaId, message: Message) -> None:
         """Check one outgoing message against what `replica` has durable."""
-        if isinstance(message, AppendReply):
+        if isinstance(message, _OF_A_LEADER):
+            self._claims_term(replica, durable, message)
+            self._leads(replica, durable, message.term)
+        elif isinstance(message, AppendReply):
             self._claims_term(replica, durable, message)
             if message.accepted:
                 self._acknowledges(replica, durable, message.term, message.index)
@@ -52,8 +55,6 @@ class Promises:
                 self._acknowledges(replica, durable, message.term, message.index)
         else:
             self._claims_term(replica, durable, message)
-            if isinstance(message, _OF_A_LEADER):
-                self._leads(replica, durable, message.term)
 
     def wrote(self, replica: ReplicaId, before: HardState, after: HardState) -> None:
         """Check a hard state on its way to the disk."""

@@ -12,6 +12,7 @@ Rules:
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from heapq import heappop, heappush
 from random import Random
 
@@ -222,16 +223,7 @@ class VirtualProcess:
         start = max(self._reactor._now, self._busy_until[lane])
         finish = start + self.latency(self.random, background)
         self._busy_until[lane] = finish
-
-        def complete() -> None:
-            error: BaseException | None = None
-            try:
-                job()
-            except Exception as caught:
-                error = caught
-            done(error)
-
-        self._post(finish, complete)
+        self._post(finish, partial(_complete, job, done))
 
     def crash(self) -> None:
         """End this incarnation: nothing of it runs any more."""
@@ -262,17 +254,24 @@ class VirtualProcess:
         return when
 
     def _post(self, when_us: int, callback: Callback) -> None:
-        reactor = self._reactor
+        self._reactor.post_at(when_us, partial(self._run, callback))
 
-        def run() -> None:
-            if not self.alive:
-                return
-            if self._paused_until > reactor._now:
-                reactor.post_at(self._paused_until, run)
-                return
-            callback()
+    def _run(self, callback: Callback) -> None:
+        if not self.alive:
+            return
+        if self._paused_until > self._reactor._now:
+            self._post(self._paused_until, callback)
+            return
+        callback()
 
-        reactor.post_at(when_us, run)
+
+def _complete(job: Callable[[], object], done: Callable[[BaseException | None], None]) -> None:
+    error: BaseException | None = None
+    try:
+        job()
+    except Exception as caught:
+        error = caught
+    done(error)
 
 
 def steady_disk(random: Random, background: bool) -> int:

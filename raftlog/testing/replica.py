@@ -105,12 +105,11 @@ class Replica:
         self._reads.clear()
 
     def _point(self) -> None:
-        """A place where the process may end."""
-        if self.crash_in:
-            self.crash_in -= 1
-            if not self.crash_in:
-                self.world.checker.probes["crash between two steps"] += 1
-                raise SimulatedCrash
+        """A place where the process may end; few runs set the countdown, so that callers look."""
+        self.crash_in -= 1
+        if not self.crash_in:
+            self.world.checker.probes["crash between two steps"] += 1
+            raise SimulatedCrash
 
     # --------------------------------------------------------------------------------- inputs
 
@@ -119,7 +118,7 @@ class Replica:
         if isinstance(message, AppendRequest) and message.entries and self.store.full:
             self.world.checker.probes["entries not taken: disk full"] += 1
             return
-        self._trace("recv", sender, message)
+        self._note_event((self._global_now_us(), self.id.node, "recv", sender, message))
         self.node.receive(self.process.now_us(), self.world.by_node[sender], message)
         self._after_input()
 
@@ -203,7 +202,8 @@ class Replica:
             while node.has_ready():
                 decided = True
                 self._carry_out(node.ready())
-            self._sync()
+            if self._dirty and not self._syncing:
+                self._sync()
             if decided and not self._installing:
                 self._checker.settled(self)
             self._snapshot_if_due()
@@ -213,7 +213,7 @@ class Replica:
         self._arm()
 
     def _carry_out(self, ready: Ready) -> None:
-        self._trace("ready", ready)
+        self._note_event((self._global_now_us(), self.id.node, "ready", ready))
         self._checker.decided(self, ready)
         if self._options.write_first:
             self._store(ready)
@@ -248,22 +248,23 @@ class Replica:
             return
         if install is not None and self.store.visible.last_index > self.store.durable.last_index:
             self._checker.probes["snapshot over unsynced entries"] += 1
-        self._point()
+        if self.crash_in:
+            self._point()
         self.store.write(
-            Round(
-                ready.number, install, ready.truncate_from, tuple(ready.entries), ready.hard_state
-            )
+            Round(ready.number, install, ready.truncate_from, ready.entries, ready.hard_state)
         )
         self._dirty = True
         if install is not None:
             self._installing = ready.number
-        self._point()
+        if self.crash_in:
+            self._point()
 
     def _sync(self) -> None:
         """Hand one sync to the storage thread; rounds written meanwhile wait for the next."""
         if self._dirty and not self._syncing:
             self._dirty, self._syncing = False, True
-            self._point()
+            if self.crash_in:
+                self._point()
             self.store.begin_sync()
             self.process.offload(self._sync_job, self._synced)
 
@@ -275,12 +276,14 @@ class Replica:
         try:
             if error is not None:
                 raise error
-            self._point()
+            if self.crash_in:
+                self._point()
         except CRASHES:
             self.world.crashed(self)
             return
         self._trace("synced", self._number)
-        self._finish_compaction()
+        if self._compacting:
+            self._finish_compaction()
         if self._number:
             self.node.stored(self._number)
         if 0 < self._installing <= self._number:
@@ -309,16 +312,18 @@ class Replica:
 
     def _apply(self, commit: int) -> None:
         machine, checker = self.machine, self._checker
-        checker.learned(self, commit)
         if machine.applied < commit:
-            for entry in self.store.visible.read(machine.applied + 1, commit + 1, MAX_READ_BYTES):
+            entries = self.store.visible.read(machine.applied + 1, commit + 1, MAX_READ_BYTES)
+            checker.learned(self, commit, entries)
+            for entry in entries:
                 machine.apply(entry)
                 checker.applied(self)
                 waiting = self._waiting.pop(entry.index, None)
                 if waiting is not None:
                     waiting.done(waiting.term == entry.term, entry.base, entry.index)
-        while self._confirmed and self._confirmed[0][0] <= machine.applied:
-            self._reads.pop(heappop(self._confirmed)[1])(True, machine.next_offset, machine.applied)
+        confirmed = self._confirmed
+        while confirmed and confirmed[0][0] <= machine.applied:
+            self._reads.pop(heappop(confirmed)[1])(True, machine.next_offset, machine.applied)
 
     def _read_confirmed(self, context: int, index: int) -> None:
         if index < 0:
@@ -344,7 +349,8 @@ class Replica:
         meta = SnapshotMeta(position, visible.configuration_at(machine.applied))
         self._trace("snapshot", machine.applied)
         self.world.checker.probes["snapshot taken"] += 1
-        self._point()
+        if self.crash_in:
+            self._point()
         self.store.write(Round(0, compact=(meta, machine.encode())))
         self._compacting = self._dirty = True
         self._compacting_to = machine.applied
@@ -353,7 +359,7 @@ class Replica:
     def _finish_compaction(self) -> None:
         """The log may go only now: until its snapshot was durable it was the only copy."""
         durable, visible = self.store.durable, self.store.visible
-        if self._compacting and durable.meta.position.index >= self._compacting_to:
+        if durable.meta.position.index >= self._compacting_to:
             self._compacting = False
             if durable.meta.position.index > visible.meta.position.index:
                 self.node.snapshot_taken(durable.meta)

@@ -27,6 +27,8 @@ from raftlog.types import (
     SnapshotMeta,
 )
 
+_new_tuple = tuple.__new__
+
 
 class Round(NamedTuple):
     """One storage round: everything of one Ready that must become durable together."""
@@ -78,11 +80,16 @@ class Image:
 
     def append(self, entries: Sequence[Entry]) -> None:
         """Add entries that follow the last one; AssertionError when they do not."""
-        last = self.last()
-        first = entries[0]
-        if first.index != last.index + 1 or first.base != last.offset:
-            raise AssertionError(f"append of {first[:5]} after {last}")
-        self.entries.extend(entries)
+        mine, first = self.entries, entries[0]
+        if mine:
+            index, _, _, base, span, _ = mine[-1]
+            fits = first.index == index + 1 and first.base == base + span
+        else:
+            position = self.meta.position
+            fits = first.index == position.index + 1 and first.base == position.offset
+        if not fits:
+            raise AssertionError(f"append of {first[:5]} after {self.last()}")
+        mine.extend(entries)
 
     def truncate(self, first: int) -> None:
         """Delete `first` and all after it; AssertionError at or below the snapshot."""
@@ -98,13 +105,11 @@ class Image:
 
     def term_at(self, index: int) -> int | None:
         """Term of `index`; None below the snapshot and above the end."""
-        position = self.meta.position
-        offset = index - position.index
-        if offset == 0:
-            return position.term
-        if 0 < offset <= len(self.entries):
-            return self.entries[offset - 1].term
-        return None
+        position, entries = self.meta.position, self.entries
+        place = index - position.index
+        if 0 < place <= len(entries):
+            return entries[place - 1].term
+        return position.term if place == 0 else None
 
     @property
     def last_index(self) -> int:
@@ -121,7 +126,7 @@ class Image:
         """Position of the last entry."""
         if self.entries:
             index, term, _, base, span, _ = self.entries[-1]
-            return LogPosition(index, term, base + span)
+            return _new_tuple(LogPosition, (index, term, base + span))
         return self.meta.position
 
     def term(self, index: int) -> int:
@@ -141,9 +146,12 @@ class Image:
 
     def read(self, low: int, high: int, max_bytes: int) -> list[Entry]:
         """Entries low..high-1, cut after `max_bytes` of payload but at least one."""
-        self._refuse(low - 1)
         start = low - self.meta.position.index - 1
+        if start < 0:
+            self._refuse(low - 1)
         found = self.entries[start : max(start, start + high - low)]
+        if len(found) < 2:
+            return found
         size = 0
         for count, entry in enumerate(found):
             size += len(entry.payload)

@@ -35,22 +35,6 @@ SPACE_LEFT_BYTES = (0, 300, 3000, 30_000)
 KEPT_FREE_BYTES = 2048
 
 
-class _DiskErrorsAreFinal:
-    """What the group's files raise ends the process, as an error of the log does."""
-
-    __slots__ = ()
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, OSError):
-            raise DiskFailed(f"{FILES}: {error}") from error
-
-
-_disk_errors_are_final = _DiskErrorsAreFinal()
-
-
 class WalStore:
     """Implements `raftlog.testing.store.Store`."""
 
@@ -85,7 +69,7 @@ class WalStore:
 
     def write(self, change: Round) -> None:
         """Write one round; it is visible at once, except that a local snapshot cuts no log."""
-        with _disk_errors_are_final:
+        try:
             if change.install is not None:
                 self._install(change, change.install)
                 change = change._replace(hard_state=None)
@@ -99,6 +83,8 @@ class WalStore:
             if change.truncate_from:
                 self._log.truncate(change.truncate_from)
             self._log.append(change.entries)
+        except OSError as error:
+            raise _final(error) from error
 
     def _stage(self, change: Round) -> None:
         wal = self._wal
@@ -145,7 +131,7 @@ class WalStore:
 
     def sync(self) -> int:
         """Make the noted rounds durable; the largest Ready number among them."""
-        with _disk_errors_are_final:
+        try:
             self._job()
             if self._target > self._wal.durable_round:
                 self._wal.synced(self._target)
@@ -153,6 +139,8 @@ class WalStore:
             self._covered = 0
             number, self._number = self._number, 0
             self._recycle()
+        except OSError as error:
+            raise _final(error) from error
         return number
 
     def _settle(self, count: int) -> None:
@@ -162,7 +150,8 @@ class WalStore:
             if change.compact is not None:
                 self._compact(*change.compact)
             self.durable.apply(change)
-            self._number = max(self._number, change.number)
+            if change.number > self._number:
+                self._number = change.number
         self._covered = max(0, self._covered - count)
 
     def _compact(self, meta: SnapshotMeta, data: bytes) -> None:
@@ -265,7 +254,7 @@ class WalStore:
         """Open everything again and compare what it holds with what it must hold."""
         if self._rot_due:
             self._change_a_bit()
-        with _disk_errors_are_final:
+        try:
             wal, recovered = self._open_wal()
             if recovered.cut:
                 self._probes["torn tail"] += 1
@@ -288,6 +277,8 @@ class WalStore:
                 self._probes["snapshot newer than the log"] += 1
                 wal.stage_reset(GROUP, image.meta)
             self._write_and_sync()
+        except OSError as error:
+            raise _final(error) from error
         self._number = self._covered = 0
         self.visible = image
         return image
@@ -341,6 +332,11 @@ def _same(one: Image, other: Image) -> bool:
 
 def _brief(image: Image) -> str:
     return f"{image.hard_state} snapshot {image.meta.position} last {image.last()}"
+
+
+def _final(error: OSError) -> DiskFailed:
+    """What the group's files raise ends the process, as an error of the log does."""
+    return DiskFailed(f"{FILES}: {error}")
 
 
 def _nothing() -> None:
