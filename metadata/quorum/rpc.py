@@ -115,8 +115,8 @@ class Rpc:
             self._request(sender, *fields)
         elif channel == REPLY and _are(fields, int, object, str | None, str):
             self._reply(sender, *fields)
-        elif channel == NOTICE and _are(fields, str, object) and fields[0] in self._notices:
-            self._notices[fields[0]](sender, fields[1])
+        elif channel == NOTICE and _are(fields, str, object):
+            self._notice(sender, *fields)
         else:
             raise PeerFault(f"application frame of channel {channel} is malformed")
 
@@ -131,6 +131,11 @@ class Rpc:
             answer(Answer(error="UNSUPPORTED_VERSION", message=f"no operation {operation!r} here"))
         else:
             handler(sender, arguments, answer)
+
+    def _notice(self, sender: ReplicaId, topic: str, body: Any) -> None:
+        listener = self._notices.get(topic)
+        if listener is not None:  # else a later release has more to tell: it does without us
+            listener(sender, body)
 
     def _reply(
         self, sender: ReplicaId, number: int, value: Any, error: str | None, message: str
