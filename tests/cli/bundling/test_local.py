@@ -11,6 +11,7 @@ import pytest
 from cli.bundling import local, places
 from cli.context import Address
 from cli.dev import plan as plans
+from cli.dev import temporary
 from raftlog.disk.properties import DirectoryLock
 
 
@@ -86,3 +87,20 @@ def test_what_belongs_together_is_found_together(tmp_path: Path, data: Path) -> 
     assert found[1].admin == Address("127.0.0.1", 19293)
     (root / plans.PLAN_FILE).write_text("torn")
     assert places.of_directory(root)[0].data == root
+
+
+def test_a_cluster_of_quorate_dev_is_found_while_it_runs_on_the_address(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    kafka = Address("127.0.0.1", 19093)
+    with temporary.locked_directory() as root:
+        plans.save(plans.create(root, 3, 19092), root / plans.PLAN_FILE)
+        assert [place.name for place in places.find([], [], [kafka])] == [
+            "broker-1",
+            "broker-2",
+            "broker-3",
+        ]
+        assert places.find([], [], [Address("127.0.0.1", 9092)]) == []
+        assert len(places.find([root], [], [kafka])) == 3, "each broker once"
+    assert places.find([], [], [kafka]) == [], "its run has ended"
