@@ -17,11 +17,14 @@ NAME = "manifest.json"
 LIBRARIES = ("trio", "cbor2", "click", "confluent-kafka", "crc32c", "cramjam", "lz4", "msgspec")
 
 
-def build(contents: Contents, asked: Mapping[str, Any], made: datetime) -> dict[str, Any]:
-    """The document. `asked` is what the command was told to look at."""
+def build(
+    contents: Contents, cluster: str | None, asked: Mapping[str, Any], made: datetime
+) -> dict[str, Any]:
+    """The document. `cluster` is its id, `asked` what the command was told to look at."""
     return {
         "format": FORMAT,
         "made_at": made.isoformat(timespec="seconds"),
+        "cluster_id": cluster,
         "quorate": version_of("quorate") or "a source tree that is not installed",
         "python": sys.version,
         "libraries": {name: version_of(name) for name in LIBRARIES},

@@ -14,7 +14,8 @@ from cli.exits import CommandFailed, ExitCode
 from cli.output import emit_json, emit_rows, note
 
 if TYPE_CHECKING:
-    from cli.bundling.collecting import Found
+    from cli.bundling.collecting import Found, Wish
+    from cli.bundling.contents import Contents
 
 DEFAULT_LIMIT_MIB = 64
 MISSING_SHOWN = 20
@@ -123,7 +124,7 @@ def bundle(
     from cli.bundling.contents import Contents
 
     if path is not None:
-        _refuse_existing(path)
+        _check(path)
     made = datetime.now(UTC)
     contents = Contents(limit_mib << 20)
     wish = Wish(target, admin, directories, configs, logs)
@@ -136,28 +137,39 @@ def bundle(
     ctx.exit(_exit_code(found, contents.missing))
 
 
-def _refuse_existing(path: Path) -> None:
+def _check(path: Path) -> None:
+    """Before anybody waits for the answers of brokers."""
     if path.exists() or path.is_symlink():
+        raise _there_already(path)
+    if not path.absolute().parent.is_dir():
         raise CommandFailed(
-            f"{path} is there already; give another --output-file", ExitCode.PRECONDITION
+            f"{path.absolute().parent} is no directory; give another --output-file",
+            ExitCode.PRECONDITION,
         )
 
 
-def _write(path: Path | None, contents: Any, wish: Any, found: Found, made: datetime) -> Any:
+def _there_already(path: Path) -> CommandFailed:
+    return CommandFailed(
+        f"{path} is there already; give another --output-file", ExitCode.PRECONDITION
+    )
+
+
+def _write(
+    path: Path | None, contents: Contents, wish: Wish, found: Found, made: datetime
+) -> dict[str, Any]:
     """Make the archive; the manifest, with where the archive is and its length in bytes."""
     from cli.bundling import contents as archive
     from cli.bundling import manifest
 
     cluster = cluster_of(found)
-    document = manifest.build(contents, {**wish.row(), "cluster_id": cluster}, made)
-    root = f"quorate-debug-{cluster or 'unknown'}-{made:%Y%m%dT%H%M%SZ}"
-    path = path or Path(f"{archive.safe_name(root.replace('/', '_'))}.tar.gz")
+    document = manifest.build(contents, cluster, wish.row(), made)
+    root = f"quorate-debug-{cluster or 'unknown'}-{made:%Y%m%dT%H%M%SZ}".replace("/", "_")
+    path = path or Path(f"{archive.safe_name(root)}.tar.gz")
     members = [manifest.member(document), *contents.members]
     try:
-        size = archive.write(path, root.replace("/", "_"), members, int(made.timestamp()))
-    except FileExistsError:
-        _refuse_existing(path)
-        raise
+        size = archive.write(path, root, members, int(made.timestamp()))
+    except FileExistsError as error:
+        raise _there_already(path) from error
     except OSError as error:
         reason = error.strerror or str(error)
         raise CommandFailed(f"cannot write {path}: {reason}; nothing is left of it") from error

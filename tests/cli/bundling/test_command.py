@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import socket
 from collections.abc import Iterator
@@ -75,10 +76,22 @@ def test_an_admin_port_must_be_one(quorate: Runner, url: str) -> None:
     assert "http://host:port" in result.err
 
 
-def test_a_bundle_that_cannot_be_written_is_a_failure(
-    quorate: Runner, tmp_path: Path, nobody: str
-) -> None:
+def test_a_bundle_without_a_place_is_refused_at_once(quorate: Runner, tmp_path: Path) -> None:
     path = tmp_path / "no" / "b.tar.gz"
+    result = quorate("debug", "bundle", "--output-file", str(path))
+    assert result.code == ExitCode.PRECONDITION
+    assert f"{path.parent} is no directory" in result.err
+    assert "asking" not in result.err
+
+
+def test_a_bundle_that_cannot_be_written_is_a_failure(
+    quorate: Runner, tmp_path: Path, nobody: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("cli.bundling.contents.write", full)
+    path = tmp_path / "b.tar.gz"
     result = quorate("debug", "bundle", "-b", nobody, "--output-file", str(path), "--timeout", "1")
     assert result.code == ExitCode.FAILED
-    assert f"cannot write {path}" in result.err
+    assert f"cannot write {path}: No space left" in result.err

@@ -96,7 +96,8 @@ def test_the_manifest_says_what_is_there_and_what_is_not() -> None:
     contents.add("a", b"123", 10)
     contents.miss("b", "no answer")
     made = datetime(2030, 1, 2, 3, 4, 5, tzinfo=UTC)
-    document = manifest.build(contents, {"timeout_s": 1.0}, made)
+    document = manifest.build(contents, "some-id", {"timeout_s": 1.0}, made)
+    assert (document["cluster_id"], document["asked"]) == ("some-id", {"timeout_s": 1.0})
     assert document["made_at"] == "2030-01-02T03:04:05+00:00"
     assert document["files"] == [{"name": "a", "bytes": 3, "of_bytes": 10}]
     assert document["missing"] == [{"what": "b", "why": "no answer"}]
