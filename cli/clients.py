@@ -197,7 +197,8 @@ def no_partition(topic: str, partition: int, count: int) -> CommandFailed:
     )
 
 
-def describe(error: Exception) -> str:
-    """The text of a KafkaException without its wrapping."""
-    inner = error.args[0] if error.args else error
+def describe(error: Exception | KafkaError) -> str:
+    """The text of a KafkaException without its wrapping, or of a KafkaError, which has none."""
+    arguments = getattr(error, "args", ())
+    inner = arguments[0] if arguments else error
     return inner.str() if hasattr(inner, "str") else str(inner)

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from cli.clients import WHY_SILENT
-from cli.connection import Silence, attempt
+from cli.connection import Connection, Silence, Unavailable, attempt
 from cli.context import Address, Target
 from cli.exits import CommandFailed, ExitCode
 from cli.patience import waiting
@@ -77,6 +77,36 @@ def describe(owner: Owner, target: Target) -> list[dict[str, Any]]:
     (result,) = body.results
     _check(result, f"describing {owner}", target)
     return sorted((_row(entry) for entry in result.configs), key=lambda row: str(row["name"]))
+
+
+def given(connection: Connection, owners: Sequence[Owner]) -> dict[Owner, list[dict[str, Any]]]:
+    """What is not a default, of several owners at once: rows of name, value and source.
+
+    Raises Unavailable when the broker cannot tell. Secret values are None.
+    """
+    m = wire.messages(wire.ApiKey.DESCRIBE_CONFIGS)
+    resources = [
+        m.DescribeConfigsResource(
+            resource_type=owner.kind, resource_name=owner.name, configuration_keys=None
+        )
+        for owner in owners
+    ]
+    question = m.DescribeConfigsRequest(resources=resources, include_synonyms=False)
+    body = connection.call(wire.ApiKey.DESCRIBE_CONFIGS, DESCRIBE_VERSION, question)
+    found = {}
+    for result in body.results:
+        owner = Owner(result.resource_type, result.resource_name)
+        # A topic may be deleted between being named and being asked for.
+        gone = owner.kind == TOPIC and result.error_code == ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
+        if result.error_code and not gone:
+            text = result.error_message or f"the settings of {owner} cannot be described"
+            raise Unavailable(f"{text} [{ErrorCode(result.error_code).name}]")
+        rows = [_row(entry) for entry in result.configs]
+        kept = ("name", "value", "source")
+        found[owner] = [
+            {key: row[key] for key in kept} for row in rows if row["source"] != "default"
+        ]
+    return found
 
 
 def alter(

@@ -34,12 +34,12 @@ def collect(
     wanted = set(topics)
     with ThreadPoolExecutor(ASKED_AT_ONCE_MAX) as pool:
         nodes = sorted(places)
-        answers = pool.map(lambda node: attempt(places[node], limit_s, _ask), nodes)
+        answers = pool.map(lambda node: attempt(places[node], limit_s, ask), nodes)
         return [row(n, places[n], a, wanted) for n, a in zip(nodes, list(answers), strict=True)]
 
 
-def _ask(connection: Connection) -> Any:
-    """All copies: the answer is bounded by what a broker holds."""
+def ask(connection: Connection) -> Any:
+    """All copies of one broker: the answer is bounded by what it holds."""
     types = wire.messages(KEY)
     return connection.call(KEY, VERSION, types.DescribeLogDirsRequest(topics=None))
 

@@ -39,6 +39,7 @@ COMMANDS = {
     "log": Entry("cli.commands.log", "log", "See what brokers keep on their disks."),
     "broker": Entry("cli.commands.broker", "broker", "Run one broker."),
     "storage": Entry("cli.commands.storage", "storage", "Prepare a broker's data directory."),
+    "debug": Entry("cli.commands.debug", "debug", "Collect what a report of a problem needs."),
     "completion": Entry(
         "cli.commands.completion", "completion", "Completion for bash, zsh and fish."
     ),

@@ -45,8 +45,24 @@ def keep(directory: Path) -> None:
 
 def remove_abandoned() -> list[Path]:
     """Remove the directories of this user's runs that were killed; returns which those were."""
-    found = sorted(Path(tempfile.gettempdir()).glob(f"{PREFIX}*"))
-    return [each for each in found if _remove_if_abandoned(each)]
+    return [each for each in _all() if _remove_if_abandoned(each)]
+
+
+def running() -> list[Path]:
+    """The directories of this user's runs that go on."""
+    return [each for each in _all() if _is_running(each)]
+
+
+def _all() -> list[Path]:
+    return sorted(Path(tempfile.gettempdir()).glob(f"{PREFIX}*"))
+
+
+def _is_running(directory: Path) -> bool:
+    try:
+        mine = not directory.is_symlink() and directory.stat().st_uid == os.getuid()
+        return mine and _is_locked(directory / LOCK_FILE)
+    except OSError:  # no lock, or gone in the meantime
+        return False
 
 
 def _remove_if_abandoned(directory: Path) -> bool:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -38,6 +40,37 @@ def test_help_has_an_example_that_names_the_command(
     assert command.epilog is not None
     assert command.epilog.startswith("Example: ")
     assert f"quorate {' '.join(path)}" in command.epilog
+
+
+def test_examples_use_options_that_there_are() -> None:
+    by_path = dict(ALL)
+    seen, offenders = 0, []
+    for path, command in ALL:
+        for words in examples(command.epilog or ""):
+            named = by_path.get(tuple(words[:2])) or by_path.get(tuple(words[:1]))
+            if named is None:
+                offenders.append(f"{' '.join(path)}: no command {' '.join(words[:2])}")
+                continue
+            seen += 1
+            known = {option for parameter in named.params for option in parameter.opts}
+            wrong = [word for word in words if OPTION.fullmatch(word) and word not in known]
+            offenders += [f"{' '.join(path)}: {named.name} has no {word}" for word in wrong]
+    assert seen >= len(ALL)
+    assert not offenders
+
+
+OPTION = re.compile(r"--?[a-z][a-z-]*")
+
+
+def examples(epilog: str) -> Iterator[list[str]]:
+    """The words after each `quorate` that begins a command."""
+    words = shlex.split(epilog.replace(";", " ; "))
+    for first in (number for number, word in enumerate(words) if word == "quorate"):
+        rest = words[first + 1 :]
+        ends = [
+            n for n, word in enumerate(rest) if word in (";", "|", "||", "&&", "or:", "quorate")
+        ]
+        yield rest[: ends[0] if ends else len(rest)]
 
 
 @pytest.mark.parametrize(("path", "command"), ALL, ids=[" ".join(path) for path, _ in ALL])

@@ -1,0 +1,76 @@
+"""What must not leave the machine, hidden; pure."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+HIDDEN = "(redacted)"
+PROBLEM_LINES_MAX = 1000
+
+_SECRET = re.compile(r"password|passwd|secret|token|key|credential|jaas", re.IGNORECASE)
+_USER = re.compile(r"://[^/@\s]{1,500}@")
+_SPOKEN = re.compile(
+    r"((?:password|passwd|secret|token|credential|jaas)[\w.\-]{0,64}[\"']?\s{0,4}[=:]\s{0,4})"
+    r"(\"[^\"\n]*\"?|'[^'\n]*'?|[^\s,;}]+)",
+    re.IGNORECASE,
+)
+"""In a log. `key` alone is too common a word there."""
+_LINE = re.compile(r"\s*[\"']?([\w.\-]{1,100})[\"']?\s*=\s*(.{0,200})")
+
+
+def is_secret(name: str) -> bool:
+    """Does the setting's name say that its value is nobody else's business?"""
+    return _SECRET.search(name) is not None
+
+
+def value_of(name: str, value: Any) -> Any:
+    """The value as it may be shown: hidden, or without the user and password of an address."""
+    if is_secret(name) and value is not None:
+        return HIDDEN
+    if isinstance(value, Mapping):
+        return {key: value_of(str(key), each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [value_of(name, each) for each in value]
+    if isinstance(value, bool | int | float) or value is None:
+        return value
+    return _USER.sub(f"://{HIDDEN}@", str(value))
+
+
+def log_text(text: str) -> str:
+    """A log's lines, without what follows a word for a secret."""
+    return _USER.sub(f"://{HIDDEN}@", _SPOKEN.sub(rf"\g<1>{HIDDEN}", text))
+
+
+def settings(text: str, known: Mapping[str, object]) -> dict[str, Any]:
+    """What a TOML file sets, by dotted name: {"settings": ..., "problem": None or why not TOML}.
+
+    Of a file that cannot be parsed nobody can tell where a secret ends: only the lines that begin
+    with one of the `known` names are taken, and comments never are.
+    """
+    try:
+        table = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        found = {name: value_of(name, value) for name, value in _lines(text) if name in known}
+        return {"settings": found, "problem": f"not TOML: {error}"}
+    shown = {name: value_of(name, value) for name, value in flat(table)}
+    return {"settings": shown, "problem": None}
+
+
+def flat(table: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
+    """(dotted name, value) of every setting in a table and the tables in it."""
+    for key, value in table.items():
+        name = f"{above}.{key}" if above else str(key)
+        if isinstance(value, Mapping):
+            yield from flat(value, name)
+        else:
+            yield name, value
+
+
+def _lines(text: str) -> Iterator[tuple[str, str]]:
+    for line in text.splitlines()[:PROBLEM_LINES_MAX]:
+        found = _LINE.match(line)
+        if found is not None:
+            yield found[1], found[2].strip()

@@ -1,0 +1,1 @@
+"""Tests of `quorate debug bundle` without brokers."""
