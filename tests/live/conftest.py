@@ -34,6 +34,16 @@ def cluster(tmp_path: Path) -> Iterator[Cluster]:
         yield fresh
 
 
+@pytest.fixture
+def short_sessions(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Makes the test's cluster miss a dead broker soon: nine seconds, the default, are long.
+
+    To be asked for with `usefixtures`, which comes before the cluster.
+    """
+    monkeypatch.setenv("QUORATE_BROKER_SESSION_TIMEOUT_MS", "4000")
+    monkeypatch.setenv("QUORATE_BROKER_HEARTBEAT_INTERVAL_MS", "500")
+
+
 @pytest.fixture(scope="module")
 def shared_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """Three brokers for all tests of a module: they harm no broker and use topics of their own."""
