@@ -51,6 +51,17 @@ def shared_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster
         yield fresh
 
 
+@pytest.fixture(scope="session")
+def common_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """Three brokers for modules that do what clients do, and nothing to the cluster as a whole.
+
+    Their topics have names that no other module uses. Who changes settings, counts requests or
+    weighs a broker's memory has `shared_cluster`.
+    """
+    with running(tmp_path_factory.mktemp("cluster")) as fresh:
+        yield fresh
+
+
 @dataclass(frozen=True, slots=True)
 class Result:
     """What a command left behind."""
@@ -88,6 +99,12 @@ class Command:
 def quorate(cluster: Cluster) -> Command:
     """The command line, on the test's cluster."""
     return Command(cluster)
+
+
+@pytest.fixture
+def common_quorate(common_cluster: Cluster) -> Command:
+    """The command line, on the cluster of many modules."""
+    return Command(common_cluster)
 
 
 @pytest.fixture
