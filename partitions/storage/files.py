@@ -17,6 +17,7 @@ import errno
 from collections import OrderedDict, deque
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import islice
 
 from raftlog.errors import CorruptLog
 from raftlog.seams import File, FileSystem
@@ -177,13 +178,17 @@ class FileCache:
 
     def _evict(self) -> None:
         self._settle()
+        surplus = len(self._open) - self._capacity
+        if surplus <= 0:
+            return
         newest = next(reversed(self._open))
-        for path, file in list(self._open.items()):
-            if len(self._open) <= self._capacity:
-                return
-            if path != newest and id(file) not in self._pins:
-                del self._open[path]
-                file.close()
+        idle = (
+            path
+            for path, file in self._open.items()
+            if path != newest and id(file) not in self._pins
+        )
+        for path in list(islice(idle, surplus)):
+            self._open.pop(path).close()
 
     def _settle(self) -> None:
         while self._released:

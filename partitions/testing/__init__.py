@@ -27,7 +27,7 @@ from partitions.testing.broker import SimBroker
 from partitions.testing.client import Fetched, GaveUp, ProducerIdentity, Refused, SimClient
 from partitions.testing.cluster import SimCluster, Stuck
 from partitions.testing.options import Options
-from partitions.testing.runner import Failure, Result, Run, run_many, run_seed
+from partitions.testing.runner import Failure, Result, Run, run_many, run_seed, workers
 from partitions.testing.scenarios import SCENARIOS
 from partitions.testing.tasks import Promise, sleep, spawn
 from partitions.testing.verdict import Violation
@@ -58,4 +58,5 @@ __all__ = [
     "run_seed",
     "sleep",
     "spawn",
+    "workers",
 ]

@@ -7,7 +7,7 @@ import os
 import sys
 
 from partitions.testing.options import Options
-from partitions.testing.runner import Failure, Result, Run, failure, quiet_logs, run_many
+from partitions.testing.runner import Failure, Result, Run, failure, quiet_logs, run_many, workers
 from partitions.testing.scenarios import SCENARIOS
 from raftlog.testing.overrides import count
 
@@ -20,10 +20,10 @@ def main(arguments: list[str] | None = None) -> int:
         return max(_run_one(name, given.seed, show_trace=given.trace) for name in names)
     first = 1 if given.seed is None else given.seed
     failures = 0
-    for name in names:
-        seeds = range(first, first + (given.seeds or 10))
-        for outcome in run_many(name, seeds, processes=given.processes or os.cpu_count() or 1):
-            failures += _show(outcome)
+    seeds = range(first, first + (given.seeds or 10))
+    with workers(given.processes or os.cpu_count() or 1) as pool:
+        for name in names:
+            failures += sum(map(_show, run_many(name, seeds, pool)))
     sys.stdout.write(f"{failures} failed\n")
     return 1 if failures else 0
 

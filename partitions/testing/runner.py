@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from multiprocessing.pool import Pool
 from random import Random
 
 import structlog
@@ -167,16 +168,25 @@ def replay_command(scenario: str, seed: int) -> str:
     return f"python -m partitions.testing --scenario {scenario} --seed {seed} --trace"
 
 
-def run_many(
-    scenario: str, seeds: Iterable[int], *, processes: int = 1
-) -> Iterator[Result | Failure]:
-    """Run seeds over `processes`; in any order."""
+@contextmanager
+def workers(processes: int) -> Iterator[Pool | None]:
+    """So many processes for `run_many`, to be kept over scenarios: each takes seconds to warm up.
+
+    None for one process, which is this one.
+    """
     if processes == 1:
-        yield from map(partial(run_seed, scenario), seeds)
+        yield None
         return
-    context = multiprocessing.get_context("spawn")
-    with context.Pool(processes) as pool:
-        yield from pool.imap_unordered(partial(run_seed, scenario), seeds, chunksize=2)
+    with multiprocessing.get_context("spawn").Pool(processes) as pool:
+        yield pool
+
+
+def run_many(
+    scenario: str, seeds: Iterable[int], pool: Pool | None = None
+) -> Iterator[Result | Failure]:
+    """Run seeds, over the processes of `pool` if there is one; in any order."""
+    run = partial(run_seed, scenario)
+    return map(run, seeds) if pool is None else pool.imap_unordered(run, seeds)
 
 
 @contextmanager

@@ -34,9 +34,30 @@ def cluster(tmp_path: Path) -> Iterator[Cluster]:
         yield fresh
 
 
+@pytest.fixture
+def short_sessions(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Makes the test's cluster miss a dead broker soon: nine seconds, the default, are long.
+
+    To be asked for with `usefixtures`, which comes before the cluster.
+    """
+    monkeypatch.setenv("QUORATE_BROKER_SESSION_TIMEOUT_MS", "4000")
+    monkeypatch.setenv("QUORATE_BROKER_HEARTBEAT_INTERVAL_MS", "500")
+
+
 @pytest.fixture(scope="module")
 def shared_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """Three brokers for all tests of a module: they harm no broker and use topics of their own."""
+    with running(tmp_path_factory.mktemp("cluster")) as fresh:
+        yield fresh
+
+
+@pytest.fixture(scope="session")
+def common_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """Three brokers for modules that do what clients do, and nothing to the cluster as a whole.
+
+    Their topics have names that no other module uses. Who changes settings, counts requests or
+    weighs a broker's memory has `shared_cluster`.
+    """
     with running(tmp_path_factory.mktemp("cluster")) as fresh:
         yield fresh
 
@@ -78,6 +99,12 @@ class Command:
 def quorate(cluster: Cluster) -> Command:
     """The command line, on the test's cluster."""
     return Command(cluster)
+
+
+@pytest.fixture
+def common_quorate(common_cluster: Cluster) -> Command:
+    """The command line, on the cluster of many modules."""
+    return Command(common_cluster)
 
 
 @pytest.fixture

@@ -30,8 +30,8 @@ from tests.live.waiting import wait_for
 TOPICS = ["rolling-a", "rolling-b"]
 PARTITIONS = 12
 TARGET_S = 1.0
-SETTLE_S = 1.0
-"""Of steady load before a broker is stopped."""
+SETTLE = 200
+"""Records of each producer before a broker is stopped, and after: a second of steady load."""
 
 
 class Restart(NamedTuple):
@@ -53,7 +53,9 @@ class Restart(NamedTuple):
         return max(stall.seconds for both in self.stalls.values() for stall in both)
 
 
-def roll(cluster: Cluster, rounds: int, say: Callable[[str], None]) -> list[Restart]:
+def roll(
+    cluster: Cluster, rounds: int, say: Callable[[str], None], settle: int = SETTLE
+) -> list[Restart]:
     """Restart every broker `rounds` times. AssertionError when a record is lost or there twice."""
     for topic in TOPICS:
         ConfluentClient(cluster.bootstrap).create_topic(topic, PARTITIONS)
@@ -63,7 +65,7 @@ def roll(cluster: Cluster, rounds: int, say: Callable[[str], None]) -> list[Rest
     with steady_loads(cluster.bootstrap, TOPICS, PARTITIONS) as loads:
         for number in range(rounds):
             for broker in sorted(cluster.brokers):
-                restarts.append(_restart(cluster, broker, loads))
+                restarts.append(_restart(cluster, broker, loads, settle))
                 say(f"round {number + 1}: {describe(restarts[-1])}")
     assert loads.consumer.failures == []
     for producer in loads.producers:
@@ -71,14 +73,14 @@ def roll(cluster: Cluster, rounds: int, say: Callable[[str], None]) -> list[Rest
     return restarts
 
 
-def _restart(cluster: Cluster, broker: int, loads: Loads) -> Restart:
-    _progress(loads, "before the restart")
+def _restart(cluster: Cluster, broker: int, loads: Loads, settle: int) -> Restart:
+    _progress(loads, settle, "before the restart")
     for producer in loads.producers:
         producer.take_slowest()
     began = time.monotonic()
     cluster.terminate(broker)
     stopped = time.monotonic()
-    _progress(loads, f"without broker {broker}")
+    _progress(loads, settle, f"without broker {broker}")
     gone = {each.name: each.take_slowest() for each in loads.producers}
     started = time.monotonic()
     cluster.start(broker)
@@ -86,18 +88,17 @@ def _restart(cluster: Cluster, broker: int, loads: Loads) -> Restart:
     ready = time.monotonic()
     wait_for(lambda: _is_balanced(cluster), PATIENCE_S, "preferred leaders")
     balanced = time.monotonic()
-    _progress(loads, f"with broker {broker} again")
+    _progress(loads, settle, f"with broker {broker} again")
     back = {each.name: each.take_slowest() for each in loads.producers}
     stalls = {name: (gone[name], back[name]) for name in gone}
     return Restart(broker, stopped - began, ready - started, balanced - ready, stalls)
 
 
-def _progress(loads: Loads, what: str) -> None:
-    """Until everything that each producer has sent by now, and a while after, is acknowledged."""
-    until = time.monotonic() + SETTLE_S
-    wait_for(lambda: time.monotonic() >= until, PATIENCE_S, "time to pass")
-    for producer in loads.producers:
-        _wait_acknowledged(producer, producer.sent, what)
+def _progress(loads: Loads, more: int, what: str) -> None:
+    """Until all that each producer has sent by now, and so many more, are acknowledged."""
+    wanted = [producer.sent + more for producer in loads.producers]
+    for producer, sent in zip(loads.producers, wanted, strict=True):
+        _wait_acknowledged(producer, sent, what)
 
 
 def _wait_acknowledged(producer: Producing, sent: int, what: str) -> None:

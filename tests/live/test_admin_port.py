@@ -148,6 +148,7 @@ def test_what_is_counted_is_what_was_done(shared_quorate: Command, shared_cluste
     assert total(after, "quorate_controller_active") == 1
 
 
+@pytest.mark.usefixtures("short_sessions")
 def test_a_dead_broker_shows(quorate: Command, cluster: Cluster) -> None:
     quorate.succeeds("topic", "create", "t", "-p", "6", "-r", "3")
     wait_for_leaders(cluster, "t")

@@ -17,8 +17,8 @@ pytestmark = pytest.mark.live
 
 
 @pytest.fixture
-def broker(shared_cluster: Cluster) -> Broker:
-    return shared_cluster.brokers[1]
+def broker(common_cluster: Cluster) -> Broker:
+    return common_cluster.brokers[1]
 
 
 def start(broker: Broker, *settings: str) -> Result:

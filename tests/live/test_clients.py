@@ -32,16 +32,16 @@ _numbers = count()
 
 
 @pytest.fixture(params=list(LIBRARIES))
-def client(request: pytest.FixtureRequest, shared_cluster: Cluster) -> Client:
-    return LIBRARIES[request.param](shared_cluster.bootstrap)
+def client(request: pytest.FixtureRequest, common_cluster: Cluster) -> Client:
+    return LIBRARIES[request.param](common_cluster.bootstrap)
 
 
 @pytest.fixture
-def topic(client: Client, shared_cluster: Cluster) -> str:
+def topic(client: Client, common_cluster: Cluster) -> str:
     """A fresh topic with one partition, known to all brokers: not every call is repeated."""
     name = f"topic-{next(_numbers)}"
     client.create_topic(name)
-    wait_for_leaders(shared_cluster, name)
+    wait_for_leaders(common_cluster, name)
     return name
 
 
@@ -208,8 +208,8 @@ def test_partitions_are_added(client: Client, topic: str) -> None:
     assert fewer.value.code is ErrorCode.INVALID_PARTITIONS
 
 
-def test_what_one_library_writes_the_others_read(shared_cluster: Cluster) -> None:
-    clients = [make(shared_cluster.bootstrap) for make in LIBRARIES.values()]
+def test_what_one_library_writes_the_others_read(common_cluster: Cluster) -> None:
+    clients = [make(common_cluster.bootstrap) for make in LIBRARIES.values()]
     clients[0].create_topic("shared")
     records = []
     for number, (client, compression) in enumerate(

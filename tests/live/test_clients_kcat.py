@@ -53,8 +53,8 @@ class Kcat:
 
 
 @pytest.mark.parametrize("compression", ["none", "gzip", "snappy", "lz4", "zstd"])
-def test_lines_come_back(shared_cluster: Cluster, compression: str) -> None:
-    kcat = Kcat(shared_cluster, f"kcat-{compression}")
+def test_lines_come_back(common_cluster: Cluster, compression: str) -> None:
+    kcat = Kcat(common_cluster, f"kcat-{compression}")
     lines = [f"line {number}" * 5 for number in range(500)]
     kcat.produce(lines, "-z", compression)
     read = kcat.consume()
@@ -62,8 +62,8 @@ def test_lines_come_back(shared_cluster: Cluster, compression: str) -> None:
     assert [each["offset"] for each in read] == list(range(500))
 
 
-def test_keys_headers_and_tombstones(shared_cluster: Cluster) -> None:
-    kcat = Kcat(shared_cluster, "kcat-keys")
+def test_keys_headers_and_tombstones(common_cluster: Cluster) -> None:
+    kcat = Kcat(common_cluster, "kcat-keys")
     kcat.produce(["a=1", "b=2", "a="], "-K", "=", "-Z", "-H", "origin=test", "-H", "n=1")
     read = kcat.consume()
     assert [(each["key"], each["payload"]) for each in read] == [
@@ -74,8 +74,8 @@ def test_keys_headers_and_tombstones(shared_cluster: Cluster) -> None:
     assert all(each["headers"] == ["origin", "test", "n", "1"] for each in read)
 
 
-def test_offsets_and_times(shared_cluster: Cluster) -> None:
-    kcat = Kcat(shared_cluster, "kcat-offsets")
+def test_offsets_and_times(common_cluster: Cluster) -> None:
+    kcat = Kcat(common_cluster, "kcat-offsets")
     kcat.produce([str(number) for number in range(20)])
     read = kcat.consume()
     assert [each["payload"] for each in kcat.consume("-o", "15")] == ["15", "16", "17", "18", "19"]
@@ -85,8 +85,8 @@ def test_offsets_and_times(shared_cluster: Cluster) -> None:
     assert "offset 0" in queried
 
 
-def test_listing_the_cluster(shared_cluster: Cluster) -> None:
-    kcat = Kcat(shared_cluster, "kcat-listed")
+def test_listing_the_cluster(common_cluster: Cluster) -> None:
+    kcat = Kcat(common_cluster, "kcat-listed")
     listed = json.loads(kcat.run("-L", "-J"))
     assert sorted(each["id"] for each in listed["brokers"]) == [1, 2, 3]
     (topic,) = [each for each in listed["topics"] if each["topic"] == "kcat-listed"]

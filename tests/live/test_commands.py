@@ -15,34 +15,34 @@ pytestmark = pytest.mark.live
 RECORDS = [f"record {number}" for number in range(2000)]
 
 
-def test_a_topic_lives_from_create_to_delete(shared_quorate: Command) -> None:
-    shared_quorate.succeeds(
+def test_a_topic_lives_from_create_to_delete(common_quorate: Command) -> None:
+    common_quorate.succeeds(
         "topic", "create", "orders", "--partitions", "6", "--replication-factor", "3"
     )
-    again = shared_quorate("topic", "create", "orders")
+    again = common_quorate("topic", "create", "orders")
     assert again.code == ExitCode.FAILED
     assert "orders" in again.err
-    shared_quorate.succeeds("topic", "create", "orders", "--if-not-exists")
+    common_quorate.succeeds("topic", "create", "orders", "--if-not-exists")
 
-    listed = json.loads(shared_quorate.succeeds("topic", "list", "-o", "json"))
+    listed = json.loads(common_quorate.succeeds("topic", "list", "-o", "json"))
     assert {"name": "orders", "partitions": 6, "replication_factor": 3} in listed
     rows = json.loads(
-        shared_quorate.succeeds("topic", "describe", "orders", "--offsets", "-o", "json")
+        common_quorate.succeeds("topic", "describe", "orders", "--offsets", "-o", "json")
     )
     assert [row["partition"] for row in rows] == list(range(6))
     assert all(sorted(row["replicas"]) == [1, 2, 3] for row in rows)
     assert all((row["first_offset"], row["next_offset"]) == (0, 0) for row in rows)
 
-    shared_quorate.succeeds("topic", "delete", "orders")
-    left = json.loads(shared_quorate.succeeds("topic", "list", "-o", "json"))
+    common_quorate.succeeds("topic", "delete", "orders")
+    left = json.loads(common_quorate.succeeds("topic", "list", "-o", "json"))
     assert "orders" not in [topic["name"] for topic in left]
-    assert shared_quorate("topic", "delete", "orders").code == ExitCode.FAILED
-    shared_quorate.succeeds("topic", "delete", "orders", "--if-exists")
+    assert common_quorate("topic", "delete", "orders").code == ExitCode.FAILED
+    common_quorate.succeeds("topic", "delete", "orders", "--if-exists")
 
 
-def test_every_topic_to_delete_gets_its_outcome(shared_quorate: Command) -> None:
-    shared_quorate.succeeds("topic", "create", "there")
-    result = shared_quorate("topic", "delete", "missing", "there", "-o", "json")
+def test_every_topic_to_delete_gets_its_outcome(common_quorate: Command) -> None:
+    common_quorate.succeeds("topic", "create", "there")
+    result = common_quorate("topic", "delete", "missing", "there", "-o", "json")
     assert result.code == ExitCode.FAILED
     missing, there = json.loads(result.out)
     assert (missing["topic"], there["topic"]) == ("missing", "there")
@@ -52,20 +52,20 @@ def test_every_topic_to_delete_gets_its_outcome(shared_quorate: Command) -> None
 
 
 @pytest.mark.parametrize("compression", ["none", "gzip", "snappy", "lz4", "zstd"])
-def test_what_is_produced_is_consumed_in_order(shared_quorate: Command, compression: str) -> None:
+def test_what_is_produced_is_consumed_in_order(common_quorate: Command, compression: str) -> None:
     topic = f"in-{compression}"
-    shared_quorate.succeeds("topic", "create", topic, "-p", "1", "-r", "3")
-    shared_quorate.succeeds(
+    common_quorate.succeeds("topic", "create", topic, "-p", "1", "-r", "3")
+    common_quorate.succeeds(
         *("produce", topic, "--compression", compression), stdin="\n".join(RECORDS).encode()
     )
-    assert shared_quorate.succeeds("consume", topic, "--until-end").splitlines() == RECORDS
+    assert common_quorate.succeeds("consume", topic, "--until-end").splitlines() == RECORDS
 
 
-def test_producing_a_few_records_waits_for_no_timer(shared_quorate: Command) -> None:
+def test_producing_a_few_records_waits_for_no_timer(common_quorate: Command) -> None:
     """librdkafka looks for a broker to give it a producer id every 500 ms."""
-    shared_quorate.succeeds("topic", "create", "few", "-p", "6", "-r", "3")
+    common_quorate.succeeds("topic", "create", "few", "-p", "6", "-r", "3")
     seconds = [
-        json.loads(shared_quorate.succeeds("produce", "few", "-o", "json", stdin=b"1\n2\n3\n"))[
+        json.loads(common_quorate.succeeds("produce", "few", "-o", "json", stdin=b"1\n2\n3\n"))[
             "seconds"
         ]
         for _ in range(5)
@@ -74,17 +74,17 @@ def test_producing_a_few_records_waits_for_no_timer(shared_quorate: Command) -> 
 
 
 def test_status_names_brokers_and_controller(
-    shared_quorate: Command, shared_cluster: Cluster
+    common_quorate: Command, common_cluster: Cluster
 ) -> None:
-    status = json.loads(shared_quorate.succeeds("cluster", "status", "-o", "json"))
+    status = json.loads(common_quorate.succeeds("cluster", "status", "-o", "json"))
     assert [broker["id"] for broker in status["brokers"]] == [1, 2, 3]
-    assert status["controller"] == shared_cluster.controller()
+    assert status["controller"] == common_cluster.controller()
     assert sorted(broker["address"] for broker in status["brokers"]) == sorted(
-        shared_cluster.bootstrap.split(",")
+        common_cluster.bootstrap.split(",")
     )
 
 
-def test_an_impossible_replication_factor_is_refused_with_a_reason(shared_quorate: Command) -> None:
-    result = shared_quorate("topic", "create", "t", "--replication-factor", "4")
+def test_an_impossible_replication_factor_is_refused_with_a_reason(common_quorate: Command) -> None:
+    result = common_quorate("topic", "create", "t", "--replication-factor", "4")
     assert result.code == ExitCode.FAILED
     assert "INVALID_REPLICATION_FACTOR" in result.err

@@ -237,6 +237,7 @@ def _is_down(quorate: Command, node: int) -> None:
     assert sum(row["reason"] is None for row in rows.values()) == 2
 
 
+@pytest.mark.usefixtures("short_sessions")
 def test_an_unclean_election_is_refused_by_name(cluster: Cluster) -> None:
     admin = librdkafka_admin(cluster)
     made(admin, NewTopic("elected", 1, replica_assignment=[[3]]))

@@ -27,15 +27,15 @@ def consumed(quorate: Command, topic: str) -> list[str]:
     return quorate.succeeds("consume", topic, "--until-end").splitlines()
 
 
-def test_kafka_python(shared_quorate: Command, shared_cluster: Cluster) -> None:
-    create(shared_quorate, "kafka-python")
-    servers = shared_cluster.bootstrap.split(",")
+def test_kafka_python(common_quorate: Command, common_cluster: Cluster) -> None:
+    create(common_quorate, "kafka-python")
+    servers = common_cluster.bootstrap.split(",")
     producer = kafka.KafkaProducer(bootstrap_servers=servers, acks="all")
     sent = [producer.send("kafka-python", value.encode(), partition=0) for value in VALUES]
     offsets = [future.get(ACKNOWLEDGED_S).offset for future in sent]
     producer.close()
     assert offsets == list(range(len(VALUES)))
-    assert consumed(shared_quorate, "kafka-python") == VALUES
+    assert consumed(common_quorate, "kafka-python") == VALUES
 
     consumer = kafka.KafkaConsumer(bootstrap_servers=servers, consumer_timeout_ms=30_000)
     place = kafka.TopicPartition("kafka-python", 0)
@@ -61,22 +61,22 @@ async def round_trip(bootstrap: str, topic: str) -> tuple[list[int], list[str]]:
     return offsets, received
 
 
-def test_aiokafka(shared_quorate: Command, shared_cluster: Cluster) -> None:
-    create(shared_quorate, "aiokafka")
-    work = asyncio.wait_for(round_trip(shared_cluster.bootstrap, "aiokafka"), COMMAND_S)
+def test_aiokafka(common_quorate: Command, common_cluster: Cluster) -> None:
+    create(common_quorate, "aiokafka")
+    work = asyncio.wait_for(round_trip(common_cluster.bootstrap, "aiokafka"), COMMAND_S)
     offsets, received = asyncio.run(work)
     assert offsets == list(range(len(VALUES)))
     assert received == VALUES
-    assert consumed(shared_quorate, "aiokafka") == VALUES
+    assert consumed(common_quorate, "aiokafka") == VALUES
 
 
 @pytest.mark.skipif(shutil.which("kcat") is None, reason="kcat is not installed")
-def test_kcat(shared_quorate: Command, shared_cluster: Cluster) -> None:
-    create(shared_quorate, "kcat")
-    kcat = ["kcat", "-b", shared_cluster.bootstrap, "-t", "kcat"]
+def test_kcat(common_quorate: Command, common_cluster: Cluster) -> None:
+    create(common_quorate, "kcat")
+    kcat = ["kcat", "-b", common_cluster.bootstrap, "-t", "kcat"]
     subprocess.run([*kcat, "-P"], input="\n".join(VALUES).encode(), check=True, timeout=COMMAND_S)
     read = subprocess.run(
         [*kcat, "-C", "-e", "-q"], capture_output=True, check=True, timeout=COMMAND_S
     )
     assert read.stdout.decode().splitlines() == VALUES
-    assert consumed(shared_quorate, "kcat") == VALUES
+    assert consumed(common_quorate, "kcat") == VALUES

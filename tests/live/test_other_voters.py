@@ -36,12 +36,12 @@ def itself(voters: tuple[Voter, ...]) -> tuple[Voter, ...]:
 
 @pytest.mark.parametrize("wrong", [another_directory, itself])
 def test_the_voters_of_both_are_named(
-    shared_cluster: Cluster,
-    shared_quorate: Command,
+    common_cluster: Cluster,
+    common_quorate: Command,
     tmp_path: Path,
     wrong: Callable[[tuple[Voter, ...]], tuple[Voter, ...]],
 ) -> None:
-    theirs = read_properties(OsFileSystem(shared_cluster.brokers[1].config.parent / "data"))
+    theirs = read_properties(OsFileSystem(common_cluster.brokers[1].config.parent / "data"))
     data = tmp_path / "data"
     data.mkdir()
     voters = wrong(theirs.voters)
@@ -77,4 +77,4 @@ def test_the_voters_of_both_are_named(
     text = log.read_text(encoding="utf-8")
     for voter in (*voters, *theirs.voters):
         assert f"{voter.node_id}:{voter.directory_id.hex()}" in text
-    shared_quorate.succeeds("cluster", "status")
+    common_quorate.succeeds("cluster", "status")

@@ -101,22 +101,22 @@ def make_anew(client: ConfluentClient, cluster: Cluster) -> None:
     wait_for_leaders(cluster, TOPIC)
 
 
-def test_it_goes_on_and_nothing_is_lost_or_doubled(shared_cluster: Cluster) -> None:
-    client = ConfluentClient(shared_cluster.bootstrap)
+def test_it_goes_on_and_nothing_is_lost_or_doubled(common_cluster: Cluster) -> None:
+    client = ConfluentClient(common_cluster.bootstrap)
     client.create_topic(TOPIC, PARTITIONS)
-    wait_for_leaders(shared_cluster, TOPIC)
-    writer = Writer(shared_cluster.bootstrap)
+    wait_for_leaders(common_cluster, TOPIC)
+    writer = Writer(common_cluster.bootstrap)
     writer.start()
     first_after = 0
     for _ in range(ROUNDS):
         writer.go_on(2000)
-        make_anew(client, shared_cluster)
+        make_anew(client, common_cluster)
         first_after = writer.sent
     writer.go_on(2000)
     writer.finish()
     content = [
         [int(stored.value or b"") for stored in partition]
-        for partition in read_to_end(shared_cluster.bootstrap, TOPIC, PARTITIONS)
+        for partition in read_to_end(common_cluster.bootstrap, TOPIC, PARTITIONS)
     ]
     times = Counter(number for partition in content for number in partition)
     assert max(times.values()) == 1, [n for n, count in times.items() if count > 1][:5]

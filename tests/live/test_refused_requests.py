@@ -29,15 +29,15 @@ PATIENCE_S = 60.0
 
 
 @pytest.fixture(scope="module")
-def leader(shared_cluster: Cluster) -> Broker:
+def leader(common_cluster: Cluster) -> Broker:
     """The broker that leads the only partition of the topic, which holds ten records."""
-    client = ConfluentClient(shared_cluster.bootstrap)
+    client = ConfluentClient(common_cluster.bootstrap)
     client.create_topic(TOPIC)
-    (found,) = wait_for_leaders(shared_cluster, TOPIC)
-    with connected(shared_cluster.brokers[found].kafka) as connection:
+    (found,) = wait_for_leaders(common_cluster, TOPIC)
+    with connected(common_cluster.brokers[found].kafka) as connection:
         answer = produce(connection, bytes(batch(10)))
         assert (answer.error_code, answer.base_offset) == (0, 0)
-    return shared_cluster.brokers[found]
+    return common_cluster.brokers[found]
 
 
 @pytest.fixture
@@ -199,9 +199,9 @@ def test_a_client_cannot_pose_as_a_replica(connection: Connection) -> None:
 
 
 def test_a_follower_says_that_it_does_not_lead(
-    leader: Broker, connection: Connection, shared_cluster: Cluster
+    leader: Broker, connection: Connection, common_cluster: Cluster
 ) -> None:
-    follower = shared_cluster.brokers[leader.id % 3 + 1]
+    follower = common_cluster.brokers[leader.id % 3 + 1]
     with connected(follower.kafka) as other:
         wrong = ErrorCode.NOT_LEADER_OR_FOLLOWER
         assert produce(other, bytes(batch())).error_code == wrong
@@ -220,16 +220,16 @@ def test_without_acknowledgement_only_the_end_of_the_connection_tells(
         wait_for(lambda: text in leader.log.read_text(), PATIENCE_S, "a log line")
 
 
-def test_sequences_are_kept_and_repetitions_are_recognised(shared_cluster: Cluster) -> None:
+def test_sequences_are_kept_and_repetitions_are_recognised(common_cluster: Cluster) -> None:
     topic = "sequences"
-    ConfluentClient(shared_cluster.bootstrap).create_topic(topic)
-    (found,) = wait_for_leaders(shared_cluster, topic)
+    ConfluentClient(common_cluster.bootstrap).create_topic(topic)
+    (found,) = wait_for_leaders(common_cluster, topic)
 
     def sequenced(first: int, count: int) -> Any:
         records = batch(count, producer_id=8_000_000, producer_epoch=3, base_sequence=first)
         return produce(direct, bytes(records), topic=topic)
 
-    with connected(shared_cluster.brokers[found].kafka) as direct:
+    with connected(common_cluster.brokers[found].kafka) as direct:
         assert sequenced(0, 4).base_offset == 0
         assert sequenced(4, 4).base_offset == 4
         assert sequenced(9, 1).error_code == ErrorCode.OUT_OF_ORDER_SEQUENCE_NUMBER

@@ -12,7 +12,7 @@ from tests.live.clients.confluent_client import ConfluentClient
 from tests.live.cluster import Cluster
 from tests.live.raw import leaders, wait_for_leaders
 from tests.live.rolling import describe, roll
-from tests.live.rolling_load import PACE_S
+from tests.live.rolling_load import KEYS, PACE_S
 from tests.live.waiting import wait_for
 
 pytestmark = pytest.mark.live
@@ -25,7 +25,7 @@ ELECTION_S = 1.2
 def test_one_round_loses_nothing_and_stalls_nobody(cluster: Cluster) -> None:
     assert PACE_S < ELECTION_S
     lines: list[str] = []
-    restarts = roll(cluster, 1, lines.append)
+    restarts = roll(cluster, 1, lines.append, settle=len(KEYS))
     print("\n".join(lines))
     for restart in restarts:
         assert restart.stopping < 10, describe(restart)

@@ -38,6 +38,7 @@ def reachable(found: dict[str, Any]) -> dict[int, bool]:
     return {row["id"]: row["reachable"] for row in found["brokers"]}
 
 
+@pytest.mark.usefixtures("short_sessions")
 def test_a_dead_broker_is_shown_at_once_and_after_its_session(
     quorate: Command, cluster: Cluster
 ) -> None:

@@ -26,6 +26,11 @@ Break = Callable[[pytest.MonkeyPatch], None]
 SEEDS = range(1, 13)
 
 
+def seeds(first: int) -> list[int]:
+    """All of them; the one that is known to show the fault, first."""
+    return sorted(SEEDS, key=lambda seed: seed != first)
+
+
 def acknowledge_before_commit(patch: pytest.MonkeyPatch) -> None:
     """acks=all is answered when the leader has appended."""
     append = PartitionReplica.append
@@ -151,26 +156,28 @@ def shorten_without_writing_again(patch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.sim
 @pytest.mark.parametrize(
-    "broken, scenario",
+    "broken, scenario, known",
     [
-        (acknowledge_before_commit, "cut"),
-        (never_sync, "power"),
-        (accept_every_sequence, "cut"),
-        (followers_keep_no_producers, "storm"),
-        (serve_what_is_not_committed, "cut"),
-        (trim_leaders_only, "behind"),
-        (vouch_for_what_a_follower_once_knew, "idle"),
-        (forget_the_duplicate, "cut"),
-        (trust_the_disk, "rot"),
-        (go_on_with_a_bad_log, "rot"),
-        (answer_groups_before_commit, "groups"),
-        (serve_groups_before_they_are_loaded, "groups"),
-        (shorten_without_writing_again, "groups"),
+        (acknowledge_before_commit, "cut", 1),
+        (never_sync, "power", 1),
+        (accept_every_sequence, "cut", 3),
+        (followers_keep_no_producers, "storm", 3),
+        (serve_what_is_not_committed, "cut", 1),
+        (trim_leaders_only, "behind", 1),
+        (vouch_for_what_a_follower_once_knew, "idle", 1),
+        (forget_the_duplicate, "cut", 1),
+        (trust_the_disk, "rot", 8),
+        (go_on_with_a_bad_log, "rot", 8),
+        (answer_groups_before_commit, "groups", 8),
+        (serve_groups_before_they_are_loaded, "groups", 1),
+        (shorten_without_writing_again, "groups", 1),
     ],
 )
-def test_mutant_is_caught(broken: Break, scenario: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_mutant_is_caught(
+    broken: Break, scenario: str, known: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     broken(monkeypatch)
-    outcomes = (run_seed(scenario, seed) for seed in SEEDS)
+    outcomes = (run_seed(scenario, seed) for seed in seeds(known))
     failure = next((found for found in outcomes if isinstance(found, Failure)), None)
     assert failure is not None, f"no seed of {scenario} noticed"
     assert "again: python -m partitions.testing" in failure.report

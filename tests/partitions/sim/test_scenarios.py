@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from multiprocessing.pool import Pool
 
 import pytest
 
-from partitions.testing import SCENARIOS, Failure, Result, run_many, run_seed
+from partitions.testing import SCENARIOS, Failure, Result, run_many, run_seed, workers
 from partitions.testing.__main__ import main
 
 SEEDS = 6
 UNAVAILABLE_US_MAX = 8_000_000
 """While a majority is up, no batch takes longer: elections, and clients that find the leader."""
 MAJORITY_LOST = ("power", "storm", "behind")
+
+
+@pytest.fixture(scope="module")
+def pool() -> Iterator[Pool | None]:
+    """Processes for the seeds of all scenarios."""
+    with workers(os.cpu_count() or 1) as processes:
+        yield processes
 
 
 def good(outcome: Result | Failure) -> Result:
@@ -30,11 +39,8 @@ def test_one_seed_of_the_plainest_scenarios(scenario: str) -> None:
 
 @pytest.mark.sim
 @pytest.mark.parametrize("scenario", list(SCENARIOS))
-def test_many_seeds_of_each_scenario(scenario: str) -> None:
-    processes = os.cpu_count() or 1
-    results = [
-        good(outcome) for outcome in run_many(scenario, range(1, SEEDS + 1), processes=processes)
-    ]
+def test_many_seeds_of_each_scenario(scenario: str, pool: Pool | None) -> None:
+    results = [good(outcome) for outcome in run_many(scenario, range(1, SEEDS + 1), pool)]
     assert sorted(result.seed for result in results) == list(range(1, SEEDS + 1))
     assert len({result.digest for result in results}) == SEEDS
     if scenario not in MAJORITY_LOST:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import queue
 import re
-import socket
 import subprocess
 import sys
 import threading
@@ -13,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from cli.dev import ports
 from raftlog.host import format_quorum
 from tests.live.waiting import wait_for
 
@@ -87,11 +87,7 @@ def ended(examples: dict[int, Example]) -> Iterator[None]:
 
 def use_free_ports(directory: Path) -> None:
     """Format the nodes beforehand, so that they do not listen on the example's own ports."""
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(3)]
-    ports = [sock.getsockname()[1] for sock in sockets]
-    for sock in sockets:
-        sock.close()
-    addresses = {node: ("127.0.0.1", port) for node, port in enumerate(ports, 1)}
+    addresses = {node: ("127.0.0.1", port) for node, port in enumerate(ports.pick(3), 1)}
     format_quorum(directory / "counter-data", "counter", addresses)
 
 

@@ -7,7 +7,6 @@ node leads. No test relies on a leadership to last, except where a node is alone
 from __future__ import annotations
 
 import errno
-import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -17,6 +16,7 @@ import pytest
 import trio
 import trio.testing
 
+from cli.dev import ports
 from raftlog import (
     ChangeRefused,
     DiskFailed,
@@ -50,17 +50,9 @@ class Total:
         self.total = int(snapshot)
 
 
-def free_ports(count: int) -> list[int]:
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [sock.getsockname()[1] for sock in sockets]
-    for sock in sockets:
-        sock.close()
-    return ports
-
-
 def format_nodes(base: Path, nodes: int) -> Path:
-    ports = free_ports(nodes)
-    format_quorum(base, "test", {n: ("127.0.0.1", port) for n, port in enumerate(ports, 1)})
+    addresses = {n: ("127.0.0.1", port) for n, port in enumerate(ports.pick(nodes), 1)}
+    format_quorum(base, "test", addresses)
     return base
 
 
@@ -173,7 +165,7 @@ async def test_a_new_node_learns_then_votes_and_can_carry_the_group(tmp_path: Pa
     voters = read_properties(OsFileSystem(base / "1")).voters
     fresh = ReplicaId(4, b"4" * 16)
     format_directory(base / "4", "test", fresh, voters)
-    joining = Node(base / "4", ("127.0.0.1", free_ports(1)[0]))
+    joining = Node(base / "4", ("127.0.0.1", ports.pick(1)[0]))
     async with running(*nodes, joining):
         ones = Adding()
         for _ in range(20):  # so much that a snapshot has replaced the beginning

@@ -12,10 +12,22 @@ from tests.raftlog.sim.mutants.hosts import answers_clients_before_commit
 from tests.raftlog.sim.mutants.logs import acks_before_durable
 
 SEEDS = range(1, 121)
+KNOWN = {
+    "tries_a_failed_sync_again": 14,
+    "trusts_bytes_without_their_checksum": 18,
+    "goes_on_on_a_full_disk": 9,
+    "pledges_nothing": 16,
+    "takes_all_clocks_for_equal": 6,
+    "keeps_its_lease_while_it_hands_over": 16,
+    "believes_old_acks": 14,
+    "believes_completions_of_what_was_cut": 42,
+}
+"""Seeds that convict, where it takes more than a few to come upon one: tried before the others."""
 
 
 def first_failure(mutant: Mutant) -> Failure | None:
-    for seed in SEEDS:
+    known = KNOWN.get(mutant.name)
+    for seed in sorted(SEEDS, key=lambda seed: seed != known):
         outcome = run_seed(mutant.options(seed))
         if isinstance(outcome, Failure):
             return outcome
@@ -28,6 +40,11 @@ def test_mutant_is_caught(mutant: Mutant, monkeypatch: pytest.MonkeyPatch) -> No
     failure = first_failure(mutant)
     assert failure is not None, f"{mutant.name} survived"
     assert failure.invariant in mutant.catches, failure.report
+
+
+def test_known_seeds_are_of_mutants_there_are() -> None:
+    assert set(KNOWN) <= set(MUTANTS)
+    assert set(KNOWN.values()) <= set(SEEDS)
 
 
 def test_every_fault_of_the_suite_that_concerns_raft_has_a_mutant() -> None:

@@ -83,6 +83,7 @@ CASES = {
 """One of every kind of mistake that a schedule can show."""
 
 
+@pytest.mark.sim
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 def test_a_failure_shrinks_to_a_short_schedule(
     case: Case, capsys: pytest.CaptureFixture[str]
