@@ -80,10 +80,10 @@ class Here:
 
 @pytest.fixture
 def here(
-    shared_cluster: Cluster, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    common_cluster: Cluster, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> Here:
     """The command line in this process."""
-    return Here(Runner(capfd, monkeypatch), shared_cluster)
+    return Here(Runner(capfd, monkeypatch), common_cluster)
 
 
 def lines(rows: list[dict[str, Any]]) -> bytes:
