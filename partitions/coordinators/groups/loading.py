@@ -2,21 +2,62 @@
 
 A new leader reads from the log's start to the end that it had when its leadership was
 confirmed: everything below that is committed, and nobody but its coordinator writes after it.
+
+Most records of such a log are overridden by later ones. So it is gone through as bytes first,
+keeping the last value of each key, and only what is left then is decoded. That a value cannot
+be decoded matters only if it is the last of its key.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import islice
 
 from partitions.coordinators.groups.offsets import Books
-from partitions.coordinators.groups.schemas import BadRecord, decode
+from partitions.coordinators.groups.schemas import BadRecord, as_written, decode, is_as_written
 from partitions.errors import KafkaError
-from partitions.records import BatchHeader, iter_records, split_batches
+from partitions.records import BatchHeader, iter_records, last_values, split_batches
 from partitions.replicas.interface import Replica
 from raftlog.seams import Reactor
 
 SLICE_BYTES = 64 * 1024
-"""Read and applied at one go: some thousand records, a few milliseconds."""
+"""Read at one go: about a thousand records, in a millisecond or two."""
+SLICE_KEYS = 500
+"""Decoded at one go: as long."""
+
+Batches = list[tuple[BatchHeader, memoryview]]
+
+
+class Latest:
+    """The last value of every key, both as bytes."""
+
+    def __init__(self) -> None:
+        self._values: dict[bytes, bytes | None] = {}
+
+    def put(self, batches: Batches, start: int) -> None:
+        """What further batches say at offsets from `start` on. Raises KafkaError or BadRecord."""
+        fresh: dict[bytes | None, bytes | None] = {}
+        for header, batch in batches:
+            if not header.control:
+                last_values(batch, header, fresh)
+        values = self._values
+        strange = [k for k in fresh if k not in values and not (k and is_as_written(k))]
+        if strange or batches[0][0].base_offset < start:
+            self._put_singly(batches, start)
+        else:
+            values.update(fresh)  # type: ignore[arg-type]
+
+    def _put_singly(self, batches: Batches, start: int) -> None:
+        """The same for keys whose bytes are not ours: others may stand for the same key."""
+        for header, batch in batches:
+            for record in () if header.control else iter_records(batch):
+                key = as_written(record.key)
+                if key is not None and record.offset >= start:
+                    self._values[key] = record.value
+
+    def items(self) -> Iterator[tuple[bytes, bytes | None]]:
+        """(key, last value), None for one that was taken away."""
+        return iter(self._values.items())
 
 
 class Loader:
@@ -34,6 +75,7 @@ class Loader:
         self._replica = replica
         self._reactor = reactor
         self._books = books
+        self._latest = Latest()
         self._done = done
         self._failed = failed
         self._offset = replica.log_start_offset
@@ -43,36 +85,46 @@ class Loader:
 
     def start(self) -> None:
         """Read the first slice later in this pass."""
-        self._reactor.call_soon(self._step)
+        self._reactor.call_soon(self._read)
 
     def cancel(self) -> None:
         """Nobody waits any more."""
         self._cancelled = True
 
-    def _step(self) -> None:
+    def _read(self) -> None:
         if self._cancelled:
             return
         if self._offset >= self._end:
-            self._done()
+            self._fill(self._latest.items())
             return
         try:
             data = self._replica.read(self._offset, SLICE_BYTES, at_least_one=True)
-            for header, batch in split_batches(data):
-                self._apply(header, batch)
-                self._offset = header.next_offset
+            batches = split_batches(data)
+            if not batches:
+                self._failed(f"there is nothing to read at offset {self._offset}")
+                return
+            self._latest.put(batches, self._offset)
         except (KafkaError, BadRecord) as error:
             self._failed(str(error))
             return
-        if not data:
-            self._failed(f"there is nothing to read at offset {self._offset}")
-            return
+        self._offset = batches[-1][0].next_offset
         self.read_bytes += len(data)
-        self._reactor.call_soon(self._step)
+        self._reactor.call_soon(self._read)
 
-    def _apply(self, header: BatchHeader, batch: memoryview) -> None:
-        if header.control:
+    def _fill(self, items: Iterator[tuple[bytes, bytes | None]]) -> None:
+        """Write some of what is left into the books, then the rest."""
+        if self._cancelled:
             return
-        for record in iter_records(batch):
-            change = decode(record.key, record.value)
-            if change is not None and record.offset >= self._offset:
-                self._books.apply(change)
+        some = list(islice(items, SLICE_KEYS))
+        try:
+            for key, value in some:
+                change = decode(key, value) if value is not None else None
+                if change is not None:
+                    self._books.apply(change)
+        except BadRecord as error:
+            self._failed(str(error))
+            return
+        if some:
+            self._reactor.call_soon(lambda: self._fill(items))
+        else:
+            self._done()
