@@ -8,6 +8,7 @@ from metadata.image import ImageDelta, MetadataImage
 from partitions.coordinators.groups.clients import CoordinatorSettings, HeldBytes
 from partitions.coordinators.groups.coordinator import Coordinator, State
 from partitions.coordinators.groups.rewriting import REWRITE_BYTES_MIN
+from partitions.coordinators.groups.slices import Slices
 from partitions.errors import ErrorCode, KafkaError
 from partitions.internal import CONSUMER_OFFSETS
 from partitions.replicas.interface import Replica
@@ -41,6 +42,7 @@ class GroupCoordinators:
         self._settings = settings
         self._expiry_interval_us = expiry_interval_us
         self._coordinators: dict[int, Coordinator] = {}
+        self._slices = Slices(reactor)
         self.held = HeldBytes()
         self.rewrite_bytes_min = REWRITE_BYTES_MIN
         """Of coordinators made from now on: how large their log grows before it is shortened."""
@@ -68,9 +70,14 @@ class GroupCoordinators:
             del self._coordinators[replica.partition]
             former.close()
         if replica.is_leader:
-            coordinator = Coordinator(replica, self._reactor, self._settings, self.held)
-            coordinator.rewriter.bytes_min = self.rewrite_bytes_min
-            self._coordinators[replica.partition] = coordinator
+            self._coordinators[replica.partition] = self._make(replica)
+
+    def _make(self, replica: Replica) -> Coordinator:
+        coordinator = Coordinator(
+            replica, self._reactor, self._settings, self.held, self._slices.later
+        )
+        coordinator.rewriter.bytes_min = self.rewrite_bytes_min
+        return coordinator
 
     def image_changed(self, delta: ImageDelta) -> None:
         """Offsets in topics that are deleted go too."""

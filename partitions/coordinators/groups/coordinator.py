@@ -13,7 +13,7 @@ from enum import Enum
 import structlog
 
 from partitions.coordinators.groups.alarms import Alarms
-from partitions.coordinators.groups.answers import GroupDescription, Persist
+from partitions.coordinators.groups.answers import GroupDescription, GroupSnapshot, Persist
 from partitions.coordinators.groups.appending import Appender
 from partitions.coordinators.groups.asks import HeartbeatAsk, JoinAsk, LeaveAsk, SyncAsk
 from partitions.coordinators.groups.clients import (
@@ -29,13 +29,11 @@ from partitions.coordinators.groups.loading import Loader
 from partitions.coordinators.groups.offsets import Books, Place
 from partitions.coordinators.groups.rewriting import Rewriter
 from partitions.coordinators.groups.schemas import (
-    BadRecord,
     Change,
     CommittedOffset,
     GroupKey,
     GroupValue,
     OffsetKey,
-    decode_group,
     encode_group,
 )
 from partitions.coordinators.groups.subscriptions import topics_in_use
@@ -70,7 +68,9 @@ class Coordinator:
         reactor: Reactor,
         settings: Callable[[], CoordinatorSettings],
         held: HeldBytes,
+        later: Callable[[Callable[[], None]], None],
     ) -> None:
+        """`later`: see `loading`."""
         self.partition = replica.partition
         self.epoch = replica.leader_epoch
         self.state = State.LOADING
@@ -87,22 +87,18 @@ class Coordinator:
         self._alarms = Alarms(reactor, self._tick)
         self._confirming: list[Done] = []
         self._full = False
-        self._loader = Loader(replica, reactor, self._books, self._loaded, self._not_loaded)
+        self._loader = Loader(
+            replica, later, self._books, self._restore, self._loaded, self._not_loaded
+        )
         self._loader.start()
 
     # --- from start to end
 
-    def _loaded(self) -> None:
+    def _restore(self, group_id: str, snapshot: GroupSnapshot) -> None:
         settings, now = self._settings().groups, self._reactor.now_us()
-        try:
-            for group_id, book in self._books.groups.items():
-                if book.members is not None:
-                    snapshot = decode_group(book.members).snapshot
-                    group = ClassicGroup.restored(group_id, settings, snapshot, now)
-                    self._groups[group_id] = group
-        except BadRecord as error:
-            self._not_loaded(str(error))
-            return
+        self._groups[group_id] = ClassicGroup.restored(group_id, settings, snapshot, now)
+
+    def _loaded(self) -> None:
         self.state = State.ACTIVE
         for group in list(self._groups.values()):
             self._after(group)

@@ -10,21 +10,31 @@ be decoded matters only if it is the last of its key.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, ItemsView, Iterable, Iterator
 from itertools import islice
+from typing import TypeVar
 
+from partitions.coordinators.groups.answers import GroupSnapshot
 from partitions.coordinators.groups.offsets import Books
-from partitions.coordinators.groups.schemas import BadRecord, as_written, decode, is_as_written
+from partitions.coordinators.groups.schemas import (
+    BadRecord,
+    as_written,
+    decode,
+    decode_group,
+    is_as_written,
+)
 from partitions.errors import KafkaError
 from partitions.records import BatchHeader, iter_records, last_values, split_batches
 from partitions.replicas.interface import Replica
-from raftlog.seams import Reactor
 
 SLICE_BYTES = 64 * 1024
 """Read at one go: about a thousand records, in a millisecond or two."""
 SLICE_KEYS = 500
 """Decoded at one go: as long."""
+SLICE_GROUPS = 50
+"""Whose members are decoded at one go."""
 
+T = TypeVar("T")
 Batches = list[tuple[BatchHeader, memoryview]]
 
 
@@ -55,9 +65,9 @@ class Latest:
                 if key is not None and record.offset >= start:
                     self._values[key] = record.value
 
-    def items(self) -> Iterator[tuple[bytes, bytes | None]]:
+    def items(self) -> ItemsView[bytes, bytes | None]:
         """(key, last value), None for one that was taken away."""
-        return iter(self._values.items())
+        return self._values.items()
 
 
 class Loader:
@@ -66,65 +76,80 @@ class Loader:
     def __init__(
         self,
         replica: Replica,
-        reactor: Reactor,
+        later: Callable[[Callable[[], None]], None],
         books: Books,
+        restore: Callable[[str, GroupSnapshot], None],
         done: Callable[[], None],
         failed: Callable[[str], None],
     ) -> None:
-        """`failed(reason)`: the log cannot be read."""
+        """`later` calls back when other work is done (`slices`). `restore` is called for every
+        group with members, once the books are full. `failed(reason)`: the log cannot be read."""
         self._replica = replica
-        self._reactor = reactor
+        self._later = later
         self._books = books
-        self._latest = Latest()
+        self._restore = restore
         self._done = done
         self._failed = failed
         self._offset = replica.log_start_offset
         self._end = replica.high_watermark
         self._cancelled = False
+        self._slices = self._work()
         self.read_bytes = 0
 
     def start(self) -> None:
-        """Read the first slice later in this pass."""
-        self._reactor.call_soon(self._read)
+        """Begin later."""
+        self._later(self._step)
 
     def cancel(self) -> None:
         """Nobody waits any more."""
         self._cancelled = True
 
-    def _read(self) -> None:
+    def _step(self) -> None:
         if self._cancelled:
             return
-        if self._offset >= self._end:
-            self._fill(self._latest.items())
-            return
         try:
-            data = self._replica.read(self._offset, SLICE_BYTES, at_least_one=True)
-            batches = split_batches(data)
-            if not batches:
-                self._failed(f"there is nothing to read at offset {self._offset}")
-                return
-            self._latest.put(batches, self._offset)
+            ended = next(self._slices, True)
         except (KafkaError, BadRecord) as error:
             self._failed(str(error))
             return
+        if ended:
+            self._done()
+        else:
+            self._later(self._step)
+
+    def _work(self) -> Iterator[bool]:
+        """All of it; it stops after every slice, with False."""
+        latest = Latest()
+        while self._offset < self._end:
+            self._read(latest)
+            yield False
+        for some in _slices(latest.items(), SLICE_KEYS):
+            self._fill(some)
+            yield False
+        for groups in _slices(list(self._books.groups.items()), SLICE_GROUPS):
+            for group, book in groups:
+                if book.members is not None:
+                    self._restore(group, decode_group(book.members).snapshot)
+            yield False
+
+    def _read(self, latest: Latest) -> None:
+        data = self._replica.read(self._offset, SLICE_BYTES, at_least_one=True)
+        batches = split_batches(data)
+        if not batches:
+            raise BadRecord(f"there is nothing to read at offset {self._offset}")
+        latest.put(batches, self._offset)
         self._offset = batches[-1][0].next_offset
         self.read_bytes += len(data)
-        self._reactor.call_soon(self._read)
 
-    def _fill(self, items: Iterator[tuple[bytes, bytes | None]]) -> None:
-        """Write some of what is left into the books, then the rest."""
-        if self._cancelled:
-            return
-        some = list(islice(items, SLICE_KEYS))
-        try:
-            for key, value in some:
-                change = decode(key, value) if value is not None else None
-                if change is not None:
-                    self._books.apply(change)
-        except BadRecord as error:
-            self._failed(str(error))
-            return
-        if some:
-            self._reactor.call_soon(lambda: self._fill(items))
-        else:
-            self._done()
+    def _fill(self, values: list[tuple[bytes, bytes | None]]) -> None:
+        for key, value in values:
+            change = decode(key, value) if value is not None else None
+            if change is not None:
+                self._books.apply(change)
+
+
+def _slices(items: Iterable[T], size: int) -> Iterator[list[T]]:
+    """The items in lists of `size`."""
+    rest = iter(items)
+    while some := list(islice(rest, size)):
+        yield some

@@ -4,22 +4,27 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
+from functools import partial
 from random import Random
 from typing import Any
 
 import pytest
 
-from partitions.coordinators.groups import loading
+from partitions.coordinators.groups import GroupSnapshot, loading
 from partitions.coordinators.groups.loading import Loader
 from partitions.coordinators.groups.offsets import Books
 from partitions.coordinators.groups.schemas import (
     CommittedOffset,
     GroupKey,
+    GroupValue,
     OffsetKey,
     decode,
+    decode_group,
+    encode_group,
     encode_key,
     encode_value,
 )
+from partitions.coordinators.groups.slices import Slices
 from partitions.internal import CONSUMER_OFFSETS
 from partitions.records import (
     Codec,
@@ -62,7 +67,7 @@ def value(random: Random, key: bytes) -> bytes | None:
         return None
     offset, note = random.randrange(1 << 40), "n" * random.choice([0, 0, 3, 200])
     if key[1] == 2:
-        return b"members %d" % offset
+        return encode_group(GroupValue(GroupSnapshot("consumer", offset % 1000, None, None), 7))
     version = random.choice([0, 1, 2, 3, 3, 3, 3, 4])
     if version == 4:
         return struct.pack(">hqi", 4, offset, 3) + b"\x02n" + struct.pack(">q", 5) + b"\x00"
@@ -114,9 +119,13 @@ def load(log: FakeReplica) -> Books | str:
     """What the loader makes of it, or why it cannot."""
     books, reactor = Books(), ManualReactor()
     ended: list[str] = []
-    Loader(log, reactor, books, lambda: ended.append(""), ended.append).start()
+    restored: dict[str, GroupSnapshot] = {}
+    done = partial(ended.append, "")
+    Loader(log, reactor.call_soon, books, restored.__setitem__, done, ended.append).start()
     reactor.settle()
     (reason,) = ended
+    with_members = {name: book.members for name, book in books.groups.items() if book.members}
+    assert reason or restored == {n: decode_group(m).snapshot for n, m in with_members.items()}
     return reason or books
 
 
@@ -214,8 +223,31 @@ def test_a_value_that_was_overridden_need_not_be_readable() -> None:
 def test_nothing_more_is_said_once_it_is_cancelled() -> None:
     log, books, reactor = log_of((WRITTEN, GOOD)), Books(), ManualReactor()
     ended: list[str] = []
-    loader = Loader(log, reactor, books, lambda: ended.append(""), ended.append)
+    done = partial(ended.append, "")
+    loader = Loader(log, reactor.call_soon, books, lambda *_: None, done, ended.append)
     loader.start()
     loader.cancel()
     reactor.settle()
     assert not ended
+
+
+def test_many_coordinators_take_turns_one_slice_at_a_time() -> None:
+    reactor, ran = ManualReactor(), list[str]()
+    slices = Slices(reactor)
+
+    def work(name: str, count: int) -> None:
+        ran.append(name)
+        if count > 1:
+            slices.later(partial(work, name, count - 1))
+
+    slices.later(partial(work, "a", 3))
+    slices.later(partial(work, "b", 2))
+    slices.later(partial(work, "c", 1))
+    for number in range(1, 7):
+        assert len(reactor._soon) == 1
+        reactor._soon.pop()()
+        assert len(ran) == number
+    assert ran == ["a", "b", "c", "a", "b", "a"]
+    slices.later(partial(work, "d", 1))
+    reactor.settle()
+    assert ran[-1] == "d"
