@@ -8,7 +8,7 @@ import pytest
 
 from metadata.image import ImageDelta
 from partitions import wire
-from partitions.coordinators.groups import loading
+from partitions.coordinators.groups import appending, loading, removing
 from partitions.coordinators.groups.clients import CoordinatorSettings
 from partitions.errors import ErrorCode, KafkaError
 from partitions.internal import CONSUMER_OFFSETS
@@ -232,6 +232,28 @@ def test_only_groups_without_members_are_deleted_with_all_their_offsets() -> Non
     ]
     assert fetched(services, "idle") == {}
     assert described(services, "idle").group_state == "Dead"
+
+
+def test_a_group_without_offsets_is_deleted() -> None:
+    services, _ = coordinating(group_record("g"))
+    services.reactor.advance(SESSION_MS * 2000)
+    go_on(services)
+    answer = ask(services, 42, 2, wire.messages(42).DeleteGroupsRequest(groups_names=["g"]))
+    assert [r.error_code for r in answer.results] == [0]
+    assert described(services).group_state == "Dead"
+
+
+def test_a_group_is_deleted_however_many_offsets_it_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(appending, "WAITING_BYTES_MAX", 4_000)
+    monkeypatch.setattr(removing, "APPEND_BYTES", 1_000)
+    services, _ = coordinating(*[offset_record("g", n, 5) for n in range(500)])
+    client = Client(services)
+    client.send(42, 2, wire.messages(42).DeleteGroupsRequest(groups_names=["g"]))
+    while not (answers := client.receive()):
+        go_on(services)
+    assert [r.error_code for r in answers[0][1].results] == [0]
+    assert fetched(services, "g") == {}
+    assert described(services).group_state == "Dead"
 
 
 def test_a_deletion_that_is_refused_leaves_the_group_as_it_was() -> None:
