@@ -76,6 +76,10 @@ class Coordinator:
         self.partition = replica.partition
         self.epoch = replica.leader_epoch
         self.state = State.LOADING
+        self.on_loaded: Callable[[], None] = lambda: None
+        """Called when it has become active."""
+        self.knows_topics = False
+        """Has it been compared with the topics that there are?"""
         self._replica = replica
         self._reactor = reactor
         self._settings = settings
@@ -107,6 +111,7 @@ class Coordinator:
             self._after(group)
         self._appender.written_bytes = self._loader.read_bytes
         self.rewriter.look()
+        self.on_loaded()
 
     def _not_loaded(self, reason: str) -> None:
         self.state = State.FAILED
@@ -348,9 +353,18 @@ class Coordinator:
             self._remove(keys, done, late=late)
         return error
 
+    def know_topics(self, exists: Callable[[str], bool]) -> None:
+        """Offsets in topics that do not exist go. `exists(name)` goes by all that could be known
+        when this coordinator was loaded."""
+        self.knows_topics = True
+        topics = {topic for book in self._books.groups.values() for topic, _ in book.offsets}
+        self.forget_topics(frozenset([topic for topic in topics if not exists(topic)]))
+
     def forget_topics(self, topics: frozenset[str]) -> None:
-        """Topics were deleted: committed offsets in them go too."""
-        if self.state is not State.ACTIVE:
+        """Topics were deleted: committed offsets in them go too. Before `know_topics` it may be
+        a former topic of that name, whose deletion is heard of here after offsets in a new one
+        were committed elsewhere."""
+        if self.state is not State.ACTIVE or not self.knows_topics:
             return
         keys = offsets_of(self._books.keys(), topics)
         late = offsets_of(self._appender.keys(), topics)

@@ -263,8 +263,14 @@ class FakeServices:
         self.metadata_cache = MetadataCache()
         self.offsets_topic = OffsetsTopic()
         self.group_settings = CoordinatorSettings()
+        self.catching_up: list[Callable[[bool], None]] = []
+        """Coordinators that wait for the image."""
         self.groups = GroupCoordinators(
-            self.reactor, self.image, lambda: self.group_settings, 600_000_000
+            self.reactor,
+            self.image,
+            self.catching_up.append,
+            lambda: self.group_settings,
+            600_000_000,
         )
         self.leaders_version = 0
         self.leaders: dict[int, Leader] = {}
