@@ -69,7 +69,6 @@ TOPICS: tuple[ConfigDef, ...] = (
         "How far a record's timestamp may lie after the broker's clock (CreateTime only).",
         dynamic=True,
         synonym="log.message.timestamp.after.max.ms",
-        kafka_note="Not enforced yet: any timestamp is taken.",
     ),
     ConfigDef(
         "message.timestamp.before.max.ms",
@@ -80,7 +79,7 @@ TOPICS: tuple[ConfigDef, ...] = (
         "How far a record's timestamp may lie before the broker's clock (CreateTime only).",
         dynamic=True,
         synonym="log.message.timestamp.before.max.ms",
-        kafka_note="Not enforced yet: any timestamp is taken.",
+        kafka_note="A batch's first record is looked at, not every one.",
     ),
     ConfigDef(
         "message.timestamp.type",

@@ -120,7 +120,11 @@ MEANINGS: dict[E, Meaning] = {
     E.TOPIC_AUTHORIZATION_FAILED: Meaning("The client may not do this to the topic.", _DENIED),
     E.GROUP_AUTHORIZATION_FAILED: Meaning("The client may not do this to the group.", _DENIED),
     E.CLUSTER_AUTHORIZATION_FAILED: Meaning("The client may not do this to the cluster.", _DENIED),
-    E.INVALID_TIMESTAMP: Meaning("A batch with a timestamp below -1.", _BUG_OF_CLIENT),
+    E.INVALID_TIMESTAMP: Meaning(
+        "A record's timestamp lies further from the broker's clock than the topic allows.",
+        "Mend the clocks, or change `message.timestamp.before.max.ms` or "
+        "`message.timestamp.after.max.ms`. A timestamp below -1 is the client's mistake.",
+    ),
     E.UNSUPPORTED_VERSION: Meaning(
         "ApiVersions in a version that is not served (the answer lists those that are); "
         "ListOffsets with a special timestamp that its version does not have; InitProducerId "

@@ -18,6 +18,7 @@ from partitions.api.context import Answer, Body, CloseConnection, RequestContext
 from partitions.api.gather import Gather
 from partitions.api.leadership import current_leader, leading_replica, reachable
 from partitions.api.services import Services
+from partitions.api.timestamps import check_timestamps
 from partitions.errors import ErrorCode, KafkaError
 from partitions.internal import check_not_internal
 from partitions.records import HEADER_BYTES, BatchHeader, parse_header, validate_batch
@@ -113,6 +114,7 @@ class _Produce(Gather):
 
     def _append(self, topic: Topic, replica: Replica, records: Any, acks: int, answer: Any) -> None:
         header = _checked(replica, records)
+        check_timestamps(header, replica.config, self._services.reactor.wall_ms())
         if header.base_sequence > 0 and len(self._services.refused_batches):
             self._check_predecessor(replica, header)
         answer.error_code = _OPEN_CODE

@@ -3,7 +3,7 @@
 On the produce path a batch is cut out of the request (`split_batches`), checked by its header
 and CRC (`validate_batch`) and stamped in place (`stamp`): cost per batch, never per record.
 Single records are read only where the protocol leaves no choice (`iter_records`,
-`find_timestamp`), and then with a bound on what compressed data may expand to.
+`find_timestamp`, `last_values`), and then with a bound on what compressed data may expand to.
 
 Rules: bytes are hostile; every error is a KafkaError whose code goes to the client and whose
 text names the field. Message sets of magic 0 and 1 are refused. Views are not copies: they
@@ -23,6 +23,7 @@ from partitions.records.control import (
     parse_end_txn_marker,
 )
 from partitions.records.header import HEADER_BYTES, BatchHeader, parse_header, split_batches
+from partitions.records.latest import last_values
 from partitions.records.record import Record
 from partitions.records.validation import (
     crc_matches,
@@ -47,6 +48,7 @@ __all__ = [
     "decompress",
     "find_timestamp",
     "iter_records",
+    "last_values",
     "parse_end_txn_marker",
     "parse_header",
     "set_append_time",

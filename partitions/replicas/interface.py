@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
+from metadata.configs import TopicConfig
 from partitions.errors import ErrorCode
 from partitions.records import BatchHeader
 from raftlog.types import Buffer
@@ -119,6 +120,10 @@ class Replica(Protocol):
     @property
     def leader_node(self) -> int | None:
         """The confirmed leader's node as far as this replica knows."""
+
+    @property
+    def config(self) -> TopicConfig:
+        """The topic's settings in force."""
 
     @property
     def max_message_bytes(self) -> int:

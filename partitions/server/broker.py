@@ -21,6 +21,7 @@ from metadata.quorum.description import QuorumDescriber
 from metadata.quorum.fetch import MetadataSource
 from metadata.quorum.image_holder import ImageHolder
 from metadata.quorum.observer import MetadataObserver
+from metadata.quorum.position import serve_position
 from metadata.quorum.rpc import Rpc
 from metadata.quorum.spread import LeaderSpread
 from metadata.records import Listener
@@ -192,6 +193,7 @@ class Broker:
     def _make_source(self, voter: MetadataApplication) -> MetadataSource:
         source = MetadataSource(self._reactor, self.rpc, voter)
         QuorumDescriber(self._reactor, self.rpc, voter, source)
+        serve_position(self.rpc, voter)
         return source
 
     def _make_metadata(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections import deque
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import structlog
@@ -17,6 +18,7 @@ from metadata.quorum.client import BrokerLife, ControllerClient
 from metadata.quorum.controller import ALLOT_PRODUCER_IDS
 from metadata.quorum.description import DESCRIBE_QUORUM, quorum_view
 from metadata.quorum.image_holder import ImageHolder
+from metadata.quorum.position import catch_up
 from metadata.quorum.rpc import UNREACHABLE, Answer
 from metadata.quorum.spread import LeaderSpread
 from partitions.api.budget import ByteBudget
@@ -32,7 +34,7 @@ from partitions.api.services import (
     QuorumReply,
 )
 from partitions.coordinators.groups import GroupSettings
-from partitions.coordinators.groups.broker import GroupCoordinators
+from partitions.coordinators.groups.broker import CatchUp, GroupCoordinators
 from partitions.coordinators.groups.clients import CoordinatorSettings
 from partitions.errors import ErrorCode
 from partitions.replicas.handover import Handover
@@ -84,7 +86,7 @@ class BrokerServices:
         self.poll_budget = ByteBudget(POLL_BUDGET_BYTES)
         self.refused_batches = RefusedBatches()
         self.metadata_cache = MetadataCache()
-        self.groups = _coordinators(settings, reactor, self.image)
+        self.groups = _coordinators(settings, reactor, self.image, partial(catch_up, client, app))
         self.offsets_topic = OffsetsTopic()
         manager.on_leadership = self.groups.leadership
         self._app = app
@@ -260,7 +262,10 @@ class ProducerIds:
 
 
 def _coordinators(
-    settings: LiveSettings, reactor: Reactor, image: Callable[[], MetadataImage]
+    settings: LiveSettings,
+    reactor: Reactor,
+    image: Callable[[], MetadataImage],
+    caught_up: CatchUp,
 ) -> GroupCoordinators:
     wanted = CoordinatorSettings(
         GroupSettings(
@@ -272,7 +277,7 @@ def _coordinators(
         settings.integer("offsets.retention.minutes") * 60_000,
     )
     expiry_us = settings.integer("offsets.retention.check.interval.ms") * 1000
-    return GroupCoordinators(reactor, image, lambda: wanted, expiry_us)
+    return GroupCoordinators(reactor, image, caught_up, lambda: wanted, expiry_us)
 
 
 def _outcomes(value: Any, wanted: int) -> tuple[int, tuple[ItemOutcome, ...]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import time
 from collections.abc import Callable, Sequence
 from itertools import count
 
@@ -126,6 +127,16 @@ def test_a_topic_may_allow_larger_messages(client: Client) -> None:
     large = Record(random.Random(3).randbytes(3_000_000))
     assert client.produce(name, [large]) == [0]
     assert held(client, name, 1) == [large]
+
+
+@pytest.mark.parametrize("hours", [-2, 2])
+def test_a_timestamp_out_of_range_is_refused(client: Client, hours: int) -> None:
+    name, now_ms = f"times-{next(_numbers)}", int(time.time() * 1000)
+    client.create_topic(name, message_timestamp_before_max_ms="3600000")
+    with pytest.raises(KafkaError) as caught:
+        client.produce(name, [Record(b"then", timestamp_ms=now_ms + hours * 3_600_000)])
+    assert caught.value.code is ErrorCode.INVALID_TIMESTAMP
+    assert client.produce(name, [Record(b"now", timestamp_ms=now_ms)]) == [0]
 
 
 def test_reading_from_inside_a_batch(client: Client, topic: str) -> None:

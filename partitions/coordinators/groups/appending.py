@@ -77,7 +77,8 @@ class Appender:
         """Everything below it is applied."""
 
     def submit(self, changes: list[Change], done: Done) -> None:
-        """Have `changes` committed; `done` is called once, never from within."""
+        """Have `changes` committed; `done` is called once, never from within, when these are
+        and everything before them. So it is when there are none."""
         size = sum(map(size_of, changes))
         if self._closed or self.waiting_bytes + size > WAITING_BYTES_MAX:
             busy = ErrorCode.COORDINATOR_LOAD_IN_PROGRESS
@@ -94,6 +95,15 @@ class Appender:
     def keys_of(self, group: str) -> set[Key]:
         """Keys of a group's changes that are not settled, appended or not."""
         return set(self._on_their_way.get(group, ()))
+
+    def is_on_its_way(self, key: Key) -> bool:
+        """Is some change of it not settled, appended or not?"""
+        return key in self._on_their_way.get(key.group, ())
+
+    def keys(self) -> Iterator[Key]:
+        """Every key with a change that is not settled."""
+        for keys in self._on_their_way.values():
+            yield from keys
 
     def waiting_keys(self) -> set[Key]:
         """Keys of changes that are not appended yet, and may still be refused."""
@@ -127,19 +137,24 @@ class Appender:
         limit = self._replica.max_message_bytes
         batch = _Batch()
         for asked in waiting:
+            if not asked.changes:
+                self._join(batch, asked)
             for change in asked.changes:
                 size = size_of(change)
                 if batch.records and batch.size + size > limit:
                     yield batch
                     batch = _Batch()
                 self._add(batch, asked, change, size)
-        if batch.records:
+        if batch.asked:
             yield batch
 
-    def _add(self, batch: _Batch, asked: _Asked, change: Change, size: int) -> None:
+    def _join(self, batch: _Batch, asked: _Asked) -> None:
         if not batch.asked or batch.asked[-1] is not asked:
             batch.asked.append(asked)
             asked.batches += 1
+
+    def _add(self, batch: _Batch, asked: _Asked, change: Change, size: int) -> None:
+        self._join(batch, asked)
         batch.changes.append(change)
         batch.records.append(Record(key=encode_key(change.key), value=encode_value(change.value)))
         batch.size += size
@@ -147,6 +162,9 @@ class Appender:
     def _append(self, batch: _Batch) -> None:
         """Nothing acknowledges before `on_done`: acks=-1 is a commit."""
         self._open.append(batch)
+        if not batch.records:
+            batch.outcome = ErrorCode.NONE
+            return
         data = build_batch(batch.records, base_timestamp=self._reactor.wall_ms())
         batch.records = []
 

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from metadata.image import ImageDelta, MetadataImage
 from partitions.coordinators.groups.clients import CoordinatorSettings, HeldBytes
 from partitions.coordinators.groups.coordinator import Coordinator, State
 from partitions.coordinators.groups.rewriting import REWRITE_BYTES_MIN
+from partitions.coordinators.groups.slices import Slices
 from partitions.errors import ErrorCode, KafkaError
 from partitions.internal import CONSUMER_OFFSETS
 from partitions.replicas.interface import Replica
 from raftlog.seams import Reactor
 
 GROUP_ID_BYTES_MAX = 4096
+CatchUp = Callable[[Callable[[bool], None]], None]
 
 
 def partition_for(group_id: str, count: int) -> int:
@@ -32,15 +35,20 @@ class GroupCoordinators:
         self,
         reactor: Reactor,
         image: Callable[[], MetadataImage],
+        catch_up: CatchUp,
         settings: Callable[[], CoordinatorSettings],
         expiry_interval_us: int,
     ) -> None:
-        """`expiry_interval_us`: offsets.retention.check.interval.ms."""
+        """`catch_up(on_done)` calls back with True once the image holds all that any broker's
+        image held before, with False if that cannot be known. `expiry_interval_us`:
+        offsets.retention.check.interval.ms."""
         self._reactor = reactor
         self._image = image
+        self._catch_up = catch_up
         self._settings = settings
         self._expiry_interval_us = expiry_interval_us
         self._coordinators: dict[int, Coordinator] = {}
+        self._slices = Slices(reactor)
         self.held = HeldBytes()
         self.rewrite_bytes_min = REWRITE_BYTES_MIN
         """Of coordinators made from now on: how large their log grows before it is shortened."""
@@ -53,6 +61,8 @@ class GroupCoordinators:
     def _expire(self) -> None:
         for coordinator in list(self._coordinators.values()):
             coordinator.expire()
+            if coordinator.state is State.ACTIVE and not coordinator.knows_topics:
+                self._loaded(coordinator)
         self.start()
 
     # --- what happens to partitions
@@ -68,9 +78,30 @@ class GroupCoordinators:
             del self._coordinators[replica.partition]
             former.close()
         if replica.is_leader:
-            coordinator = Coordinator(replica, self._reactor, self._settings, self.held)
-            coordinator.rewriter.bytes_min = self.rewrite_bytes_min
-            self._coordinators[replica.partition] = coordinator
+            self._coordinators[replica.partition] = self._make(replica)
+
+    def _make(self, replica: Replica) -> Coordinator:
+        coordinator = Coordinator(
+            replica, self._reactor, self._settings, self.held, self._slices.later
+        )
+        coordinator.rewriter.bytes_min = self.rewrite_bytes_min
+        coordinator.on_loaded = partial(self._loaded, coordinator)
+        return coordinator
+
+    def _loaded(self, coordinator: Coordinator) -> None:
+        """Offsets that were loaded may be in topics that were deleted while nobody coordinated.
+
+        They may just as well be in topics that were made since, of which the image here has not
+        heard yet, though the former coordinator had: so it must catch up first. A topic that was
+        deleted and made again meanwhile cannot be told from one that was not: records hold its
+        name alone.
+        """
+
+        def caught_up(sure: bool) -> None:
+            if sure:
+                coordinator.know_topics(lambda name: self._image().topic(name) is not None)
+
+        self._catch_up(caught_up)
 
     def image_changed(self, delta: ImageDelta) -> None:
         """Offsets in topics that are deleted go too."""

@@ -7,13 +7,13 @@ object: it is made when somebody asks for it and forgotten when nothing depends 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from enum import Enum
 
 import structlog
 
 from partitions.coordinators.groups.alarms import Alarms
-from partitions.coordinators.groups.answers import GroupDescription, Persist
+from partitions.coordinators.groups.answers import GroupDescription, GroupSnapshot, Persist
 from partitions.coordinators.groups.appending import Appender
 from partitions.coordinators.groups.asks import HeartbeatAsk, JoinAsk, LeaveAsk, SyncAsk
 from partitions.coordinators.groups.clients import (
@@ -23,19 +23,19 @@ from partitions.coordinators.groups.clients import (
     HeldBytes,
     Member,
 )
+from partitions.coordinators.groups.confirming import Confirming
 from partitions.coordinators.groups.expiry import expired
 from partitions.coordinators.groups.group import ClassicGroup
 from partitions.coordinators.groups.loading import Loader
 from partitions.coordinators.groups.offsets import Books, Place
+from partitions.coordinators.groups.removing import Removal, offsets_of
 from partitions.coordinators.groups.rewriting import Rewriter
 from partitions.coordinators.groups.schemas import (
-    BadRecord,
     Change,
     CommittedOffset,
     GroupKey,
     GroupValue,
     OffsetKey,
-    decode_group,
     encode_group,
 )
 from partitions.coordinators.groups.subscriptions import topics_in_use
@@ -70,10 +70,16 @@ class Coordinator:
         reactor: Reactor,
         settings: Callable[[], CoordinatorSettings],
         held: HeldBytes,
+        later: Callable[[Callable[[], None]], None],
     ) -> None:
+        """`later`: see `loading`."""
         self.partition = replica.partition
         self.epoch = replica.leader_epoch
         self.state = State.LOADING
+        self.on_loaded: Callable[[], None] = lambda: None
+        """Called when it has become active."""
+        self.knows_topics = False
+        """Has it been compared with the topics that there are?"""
         self._replica = replica
         self._reactor = reactor
         self._settings = settings
@@ -85,29 +91,27 @@ class Coordinator:
         self._appender = Appender(replica, reactor, self._books.apply, self.close)
         self.rewriter = Rewriter(replica, reactor, self._books, self._appender)
         self._alarms = Alarms(reactor, self._tick)
-        self._confirming: list[Done] = []
+        self.confirm = Confirming(replica, reactor, lambda: self.state is State.ACTIVE).ask
+        """Whoever tells what `offsets` holds asks first whether that is still all."""
         self._full = False
-        self._loader = Loader(replica, reactor, self._books, self._loaded, self._not_loaded)
+        self._loader = Loader(
+            replica, later, self._books, self._restore, self._loaded, self._not_loaded
+        )
         self._loader.start()
 
     # --- from start to end
 
-    def _loaded(self) -> None:
+    def _restore(self, group_id: str, snapshot: GroupSnapshot) -> None:
         settings, now = self._settings().groups, self._reactor.now_us()
-        try:
-            for group_id, book in self._books.groups.items():
-                if book.members is not None:
-                    snapshot = decode_group(book.members).snapshot
-                    group = ClassicGroup.restored(group_id, settings, snapshot, now)
-                    self._groups[group_id] = group
-        except BadRecord as error:
-            self._not_loaded(str(error))
-            return
+        self._groups[group_id] = ClassicGroup.restored(group_id, settings, snapshot, now)
+
+    def _loaded(self) -> None:
         self.state = State.ACTIVE
         for group in list(self._groups.values()):
             self._after(group)
         self._appender.written_bytes = self._loader.read_bytes
         self.rewriter.look()
+        self.on_loaded()
 
     def _not_loaded(self, reason: str) -> None:
         self.state = State.FAILED
@@ -302,27 +306,6 @@ class Coordinator:
 
         self._appender.submit(changes, settled)
 
-    def confirm(self, done: Done) -> None:
-        """Call `done` once it is sure that no other leader has acknowledged anything before now
-        that `offsets` does not hold; with NOT_COORDINATOR when it is not."""
-        self._confirming.append(done)
-        if len(self._confirming) == 1:
-            self._reactor.call_soon(self._confirm)
-
-    def _confirm(self) -> None:
-        confirming, self._confirming = self._confirming, []
-
-        def answered(leads: bool) -> None:
-            sure = leads and self.state is State.ACTIVE
-            error = ErrorCode.NONE if sure else ErrorCode.NOT_COORDINATOR
-            for done in confirming:
-                done(error)
-
-        if self.state is State.CLOSED:
-            answered(False)
-        else:
-            self._replica.confirm(answered)
-
     def offsets(self, group_id: str) -> Mapping[Place, CommittedOffset]:
         """The committed offsets of a group; see `confirm`."""
         book = self._books.groups.get(group_id)
@@ -330,7 +313,17 @@ class Coordinator:
 
     def delete_offsets(self, group_id: str, places: list[Place], done: Done) -> None:
         """Take committed offsets away; `done` is called later."""
-        self._submit([Change(OffsetKey(group_id, *place), None) for place in places], done)
+        keys = [OffsetKey(group_id, *place) for place in places]
+        self._remove(keys, done, late=[k for k in keys if self._appender.is_on_its_way(k)])
+
+    def _remove(
+        self, keys: Iterable[OffsetKey], done: Done, *, late: Iterable[OffsetKey] = ()
+    ) -> None:
+        def settled(error: ErrorCode) -> None:
+            done(error)
+            self.rewriter.look()
+
+        Removal(self._reactor, self._books, self._appender).start(keys, settled, late=late)
 
     def topics_in_use(self, group_id: str) -> frozenset[str] | None:
         """Topics that members of the group read; None: it cannot be known, it may be any."""
@@ -355,20 +348,28 @@ class Coordinator:
         error = group.delete()
         self._after(group)
         if error is ErrorCode.NONE:
-            keys = dict.fromkeys(OffsetKey(group_id, *place) for place in self.offsets(group_id))
+            keys = [OffsetKey(group_id, *place) for place in self.offsets(group_id)]
             late = sorted(k for k in self._appender.keys_of(group_id) if type(k) is OffsetKey)
-            keys.update(dict.fromkeys(late))
-            self._submit([Change(key, None) for key in keys], done)
+            self._remove(keys, done, late=late)
         return error
 
+    def know_topics(self, exists: Callable[[str], bool]) -> None:
+        """Offsets in topics that do not exist go. `exists(name)` goes by all that could be known
+        when this coordinator was loaded."""
+        self.knows_topics = True
+        topics = {topic for book in self._books.groups.values() for topic, _ in book.offsets}
+        self.forget_topics(frozenset([topic for topic in topics if not exists(topic)]))
+
     def forget_topics(self, topics: frozenset[str]) -> None:
-        """Topics were deleted: committed offsets in them go too."""
-        if self.state is not State.ACTIVE:
+        """Topics were deleted: committed offsets in them go too. Before `know_topics` it may be
+        a former topic of that name, whose deletion is heard of here after offsets in a new one
+        were committed elsewhere."""
+        if self.state is not State.ACTIVE or not self.knows_topics:
             return
-        live = self._books.keys()
-        gone = [Change(k, None) for k in live if type(k) is OffsetKey and k.topic in topics]
-        if gone:
-            self._submit(gone, self._forgotten)
+        keys = offsets_of(self._books.keys(), topics)
+        late = offsets_of(self._appender.keys(), topics)
+        if keys or late:
+            self._remove(keys, self._forgotten, late=late)
 
     def _forgotten(self, error: ErrorCode) -> None:
         if error not in (ErrorCode.NONE, ErrorCode.NOT_COORDINATOR):
@@ -391,7 +392,7 @@ class Coordinator:
         places = expired(book, group.describe(), now_ms, retention_ms)
         if places:
             # what is refused is found again the next time
-            self.delete_offsets(group_id, places, lambda error: None)
+            self._remove([OffsetKey(group_id, *place) for place in places], lambda error: None)
         elif group.idle and not book.offsets and group.snapshot() is not None:
             group.delete()
         self._after(group)

@@ -106,9 +106,14 @@ class Books:
 def size_of(change: Change) -> int:
     """Bytes that a record takes in a batch, at most."""
     key, value = change
-    size = RECORD_OVERHEAD_BYTES + len(key.group.encode())
+    size = RECORD_OVERHEAD_BYTES + _bytes_of(key.group)
     if type(key) is OffsetKey:
-        size += len(key.topic.encode())
+        size += _bytes_of(key.topic)
     if type(value) is CommittedOffset:
-        return size + len(value.metadata.encode())
+        return size + _bytes_of(value.metadata)
     return size + len(value or b"")
+
+
+def _bytes_of(text: str) -> int:
+    """Of its UTF-8."""
+    return len(text) if text.isascii() else len(text.encode())

@@ -11,6 +11,12 @@ clients go on in between; the last record of a key counts, so:
   still be refused, so the key is looked at again later.
 
 Then every live key whose last record lay before that place has a newer one after it.
+
+A log is thus never larger than REWRITE_BYTES_MIN or LIVE_TIMES times what is live, whichever is
+more, and what is live once more, and what clients commit meanwhile. A next leader reads all of
+that before it answers. The price is that up to half as much is written again as clients write:
+with twice instead of three times it would be as much, for a third of a second less at 100,000
+live offsets.
 """
 
 from __future__ import annotations
@@ -28,8 +34,9 @@ from raftlog.seams import Reactor
 
 log = structlog.get_logger()
 
-REWRITE_BYTES_MIN = 16 * 1024 * 1024
-"""A log of this size is left alone."""
+REWRITE_BYTES_MIN = 4 * 1024 * 1024
+"""A log of this size is left alone: 75,000 records, a fifth of a second to load. A
+broker may have to load a dozen at once."""
 LIVE_TIMES = 3
 """So is one that is at most this much larger than what is live."""
 PASS_BYTES = 64 * 1024

@@ -25,6 +25,11 @@ _WITH_EXPIRY = 1
 _INT16, _INT32, _INT64 = Struct(">h"), Struct(">i"), Struct(">q")
 _OFFSET_HEAD = Struct(">hqi")
 _NO_TIME = -1
+_STRING_BYTES_MAX = 32_767
+_OFFSET_KIND, _GROUP_KIND = _INT16.pack(_OFFSET_KEY_WRITTEN), _INT16.pack(GROUP_KEY)
+_KEYS_WRITTEN = {_OFFSET_KIND: 2, _GROUP_KIND: 1}
+"""How many strings follow each."""
+_VALUE_KIND = _INT16.pack(_VALUE_WRITTEN)
 
 
 class BadRecord(Exception):
@@ -156,11 +161,44 @@ def decode(key: bytes | None, value: bytes | None) -> Change | None:
 
 def decode_key(data: bytes) -> Key | None:
     """The key, None when it is of another kind."""
-    reader = _Reader(data, flexible=False)
-    kind = reader.int16()
+    (kind,) = _INT16.unpack_from(data)
     if kind in OFFSET_KEYS:
-        return OffsetKey(reader.text(), reader.text(), reader.int32())
-    return GroupKey(reader.text()) if kind == GROUP_KEY else None
+        group, at = _text(data, 2)
+        topic, at = _text(data, at)
+        (partition,) = _INT32.unpack_from(data, at)
+        return OffsetKey(group, topic, partition)
+    return GroupKey(_text(data, 2)[0]) if kind == GROUP_KEY else None
+
+
+def as_written(key: bytes | None) -> bytes | None:
+    """The key as `encode_key` writes it; None for one of another kind. Raises BadRecord."""
+    change = decode(key, None)
+    return None if change is None else encode_key(change.key)
+
+
+def is_as_written(key: bytes) -> bool:
+    """Is it what `encode_key` makes of what it says? Else other bytes may stand for the same."""
+    kind, at = key[:2], 2
+    if kind not in _KEYS_WRITTEN:
+        return False
+    for _ in range(_KEYS_WRITTEN[kind]):
+        size = int.from_bytes(key[at : at + 2])
+        if size > _STRING_BYTES_MAX:
+            return False  # a null
+        at += 2 + size
+    return len(key) == at + (0 if kind == _GROUP_KIND else _INT32.size)
+
+
+def _text(data: bytes, at: int) -> tuple[str, int]:
+    """A string that is not flexible, "" for null, and the position after it."""
+    (size,) = _INT16.unpack_from(data, at)
+    at += _INT16.size
+    if size < 0:
+        return "", at
+    end = at + size
+    if end > len(data):
+        raise IndexError(f"a length of {size} does not fit")
+    return data[at:end].decode(), end
 
 
 def decode_group(data: bytes) -> GroupValue:
@@ -176,6 +214,11 @@ def _read(decoder: Callable[[bytes], T], data: bytes) -> T:
 
 
 def _decode_offset(data: bytes) -> CommittedOffset:
+    if data[:2] == _VALUE_KIND:
+        _, offset, epoch = _OFFSET_HEAD.unpack_from(data)
+        metadata, at = _text(data, _OFFSET_HEAD.size)
+        (commit_ms,) = _INT64.unpack_from(data, at)
+        return CommittedOffset(offset, epoch, metadata, commit_ms)
     reader, version = _value_reader(data)
     offset = reader.int64()
     epoch = reader.int32() if version >= 3 else -1

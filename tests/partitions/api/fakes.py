@@ -7,7 +7,7 @@ from heapq import heappop, heappush
 from random import Random
 from typing import Any
 
-from metadata.configs import BrokerLayers, ConfigEntry, broker_entries, topic_entries
+from metadata.configs import BrokerLayers, ConfigEntry, broker_entries, topic_config, topic_entries
 from metadata.image import Broker, Cluster, MetadataImage, Partition, Topic
 from metadata.leaders import Leader
 from metadata.records import BrokerRegistered, Listener
@@ -113,6 +113,7 @@ class FakeReplica:
         self.leader_epoch = 5
         self.leader_node: int | None = 1
         self.max_message_bytes = 100_000
+        self.config = topic_config({}, BrokerLayers())
         self.log_start_offset = 0
         self.high_watermark = 0
         self.end_offset = 0
@@ -262,8 +263,14 @@ class FakeServices:
         self.metadata_cache = MetadataCache()
         self.offsets_topic = OffsetsTopic()
         self.group_settings = CoordinatorSettings()
+        self.catching_up: list[Callable[[bool], None]] = []
+        """Coordinators that wait for the image."""
         self.groups = GroupCoordinators(
-            self.reactor, self.image, lambda: self.group_settings, 600_000_000
+            self.reactor,
+            self.image,
+            self.catching_up.append,
+            lambda: self.group_settings,
+            600_000_000,
         )
         self.leaders_version = 0
         self.leaders: dict[int, Leader] = {}

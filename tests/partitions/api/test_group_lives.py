@@ -8,7 +8,7 @@ import pytest
 
 from metadata.image import ImageDelta
 from partitions import wire
-from partitions.coordinators.groups import loading
+from partitions.coordinators.groups import appending, loading, removing
 from partitions.coordinators.groups.clients import CoordinatorSettings
 from partitions.errors import ErrorCode, KafkaError
 from partitions.internal import CONSUMER_OFFSETS
@@ -192,14 +192,63 @@ def test_a_group_whose_offsets_have_expired_goes_with_them() -> None:
     assert described(services).group_state == "Dead"
 
 
-def test_offsets_in_a_deleted_topic_go() -> None:
-    services, _ = coordinating(offset_record("g", 0, 5), offset_record("g", 1, 6, topic="kept"))
-    gone = (services.topics["t"],)
+def read_topics(services: FakeServices) -> list[str]:
+    """In which group `g` has offsets."""
+    answer = ask(services, 9, 5, wire.messages(9).OffsetFetchRequest(group_id="g", topics=None))
+    return [topic.name for topic in answer.topics]
+
+
+def delete_topic(services: FakeServices, name: str) -> None:
+    gone = (services.topics[name],)
     delta = ImageDelta(services.image().position, False, (), (), gone, (), ())
     services.groups.image_changed(delta)
     go_on(services)
-    answer = ask(services, 9, 5, wire.messages(9).OffsetFetchRequest(group_id="g", topics=None))
-    assert [topic.name for topic in answer.topics] == ["kept"]
+
+
+def test_offsets_in_a_deleted_topic_go() -> None:
+    services, _ = coordinating(offset_record("g", 0, 5), offset_record("g", 1, 6, topic="kept"))
+    services.add_topic("kept")
+    services.catching_up.pop()(True)
+    delete_topic(services, "t")
+    assert read_topics(services) == ["kept"]
+
+
+def test_offsets_in_a_topic_that_was_deleted_without_a_coordinator_go() -> None:
+    """But not before the image is known to have heard of all topics that there are."""
+    records = [offset_record("g", n, 5, topic=topic) for n in range(3) for topic in ("t", "gone")]
+    services, _ = coordinating(*records)
+    services.add_topic("t", 3)
+    assert read_topics(services) == ["gone", "t"]
+    services.catching_up.pop()(False)
+    go_on(services)
+    assert read_topics(services) == ["gone", "t"]
+    assert not services.catching_up
+    services.group_settings = CoordinatorSettings(retention_ms=1 << 60)
+    services.groups.start()
+    services.reactor.advance(600_000_000)
+    services.catching_up.pop()(True)
+    go_on(services)
+    assert read_topics(services) == ["t"]
+    services.reactor.advance(600_000_000)
+    assert not services.catching_up, "once is enough"
+
+
+def test_a_deletion_that_is_heard_of_late_takes_no_offsets_in_a_new_topic_of_the_name() -> None:
+    """The former coordinator's image was ahead of this one's."""
+    services, _ = coordinating(offset_record("g", 0, 5))
+    delete_topic(services, "t")
+    services.catching_up.pop()(True)
+    go_on(services)
+    assert read_topics(services) == ["t"]
+
+
+def test_the_end_of_a_coordinator_ends_its_interest_in_topics() -> None:
+    services, replica = coordinating(offset_record("g", 0, 5, topic="gone"))
+    replica.lose()
+    services.groups.leadership(replica)
+    services.catching_up.pop()(True)
+    go_on(services)
+    assert len(replica.batches) == 1
 
 
 def test_groups_are_listed_by_state_and_type() -> None:
@@ -232,6 +281,28 @@ def test_only_groups_without_members_are_deleted_with_all_their_offsets() -> Non
     ]
     assert fetched(services, "idle") == {}
     assert described(services, "idle").group_state == "Dead"
+
+
+def test_a_group_without_offsets_is_deleted() -> None:
+    services, _ = coordinating(group_record("g"))
+    services.reactor.advance(SESSION_MS * 2000)
+    go_on(services)
+    answer = ask(services, 42, 2, wire.messages(42).DeleteGroupsRequest(groups_names=["g"]))
+    assert [r.error_code for r in answer.results] == [0]
+    assert described(services).group_state == "Dead"
+
+
+def test_a_group_is_deleted_however_many_offsets_it_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(appending, "WAITING_BYTES_MAX", 4_000)
+    monkeypatch.setattr(removing, "APPEND_BYTES", 1_000)
+    services, _ = coordinating(*[offset_record("g", n, 5) for n in range(500)])
+    client = Client(services)
+    client.send(42, 2, wire.messages(42).DeleteGroupsRequest(groups_names=["g"]))
+    while not (answers := client.receive()):
+        go_on(services)
+    assert [r.error_code for r in answers[0][1].results] == [0]
+    assert fetched(services, "g") == {}
+    assert described(services).group_state == "Dead"
 
 
 def test_a_deletion_that_is_refused_leaves_the_group_as_it_was() -> None:

@@ -7,12 +7,13 @@ from typing import Any
 
 import pytest
 
+from metadata.configs import BrokerLayers, topic_config
 from partitions.api.produce import SUCCESSOR_POLL_US, SUCCESSOR_WAIT_US
 from partitions.errors import ErrorCode, KafkaError
-from partitions.records import HEADER_BYTES, Record, build_batch, parse_header
+from partitions.records import HEADER_BYTES, Codec, Record, build_batch, parse_header
 from partitions.security import Operation
 from tests.partitions.api.client import Client
-from tests.partitions.api.fakes import Denying, FakeReplica, FakeServices
+from tests.partitions.api.fakes import Denying, FakeReplica, FakeServices, ManualReactor
 from tests.partitions.api.requests import batch, produce
 
 
@@ -52,6 +53,47 @@ def test_acks_all_answers_at_commit(services: FakeServices, replica: FakeReplica
         (0, 3, None),
     ]
     assert len(services.deadlines) == 0, "the time-outs were let go"
+
+
+NOW = ManualReactor().wall_ms()
+LIMITS = {"message.timestamp.before.max.ms": "5000", "message.timestamp.after.max.ms": "2000"}
+
+
+@pytest.mark.parametrize("codec", [Codec.NONE, Codec.ZSTD])
+@pytest.mark.parametrize(
+    "settings, timestamps, refused",
+    [
+        ({}, [0, NOW], None),
+        ({}, [-1, -1], None),
+        ({}, [NOW, NOW + 3_600_000], None),
+        ({}, [NOW, NOW + 3_600_001], NOW + 3_600_001),
+        (LIMITS, [NOW - 5_000, NOW + 2_000], None),
+        (LIMITS, [NOW - 5_001, NOW], NOW - 5_001),
+        (LIMITS, [NOW, NOW + 2_001, NOW], NOW + 2_001),
+        (LIMITS, [NOW + 2_001, NOW], NOW + 2_001),
+        (LIMITS, [-1, -1], None),
+        (LIMITS | {"message.timestamp.type": "LogAppendTime"}, [0, NOW * 2], None),
+        ({"message.timestamp.before.max.ms": "0"}, [NOW - 1], NOW - 1),
+    ],
+)
+def test_timestamps_out_of_range(
+    services: FakeServices,
+    replica: FakeReplica,
+    codec: Codec,
+    settings: dict[str, str],
+    timestamps: list[int],
+    refused: int | None,
+) -> None:
+    replica.config = topic_config(settings, BrokerLayers())
+    records = [Record(timestamp=timestamp, value=b"v") for timestamp in timestamps]
+    data = bytes(build_batch(records, base_timestamp=timestamps[0], codec=codec))
+    answer = only(Client(services).ask(0, 9, produce(("t", 0, data), acks=1)))
+    if refused is None:
+        assert (answer.error_code, answer.base_offset) == (0, 0)
+    else:
+        assert answer.error_code == ErrorCode.INVALID_TIMESTAMP.value
+        assert f"timestamp {refused} is out of range" in answer.error_message
+        assert not replica.batches
 
 
 def test_acks_1_answers_at_once(services: FakeServices, replica: FakeReplica) -> None:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
+from partitions.coordinators.groups.broker import GroupCoordinators
+from partitions.coordinators.groups.confirming import Confirming
 from partitions.coordinators.groups.coordinator import Coordinator
-from partitions.errors import ErrorCode
+from partitions.errors import ErrorCode, KafkaError
 from partitions.internal import CONSUMER_OFFSETS
+from partitions.server import services
 from partitions.testing import SimBroker, SimCluster
 from partitions.testing.groups import GroupClient, GroupHistory, OffsetWentBack
 from partitions.testing.verdict import settle
@@ -84,10 +88,10 @@ def test_a_leader_that_was_deposed_without_knowing_it_sends_nobody_back() -> Non
 
 
 def test_and_would_if_it_answered_from_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    def sure(self: Coordinator, done: Callable[[ErrorCode], None]) -> None:
+    def sure(self: Confirming, done: Callable[[ErrorCode], None]) -> None:
         self._reactor.call_soon(lambda: done(ErrorCode.NONE))
 
-    monkeypatch.setattr(Coordinator, "confirm", sure)
+    monkeypatch.setattr(Confirming, "ask", sure)
     with pytest.raises(OffsetWentBack):
         deposed_without_knowing()
 
@@ -153,3 +157,88 @@ def test_what_a_sync_answered_is_known_to_the_next_leader() -> None:
         assert await client.commit({0: 11}, joined.generation_id, member) is ErrorCode.NONE
 
     cluster.run(work())
+
+
+def coordinator_on(broker: SimBroker) -> Coordinator | None:
+    """The one that has loaded there, if it has."""
+    try:
+        return broker.broker.services.groups.find("g")
+    except KafkaError:
+        return None
+
+
+async def until_loaded_by_another(cluster: SimCluster, former: SimBroker) -> Coordinator:
+    leader = await until_led_by_another(cluster, former)
+    while (coordinator := coordinator_on(leader)) is None:
+        await cluster.sleep(1_000)
+    return coordinator
+
+
+@pytest.mark.parametrize("voters", [(1, 2, 3), (1,)])
+def test_a_coordinator_drops_offsets_in_topics_that_were_deleted_before_its_time(
+    voters: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With one voter, two of the brokers have their image and its position from it."""
+    monkeypatch.setattr(GroupCoordinators, "image_changed", lambda self, delta: None)
+    cluster = SimCluster(7, 3, voters=voters, settings=ONE_PARTITION)
+    cluster.start()
+
+    async def work() -> None:
+        client, former = await begun(cluster, GroupHistory("g"))
+        await client.create_topic("kept", 1, 3)
+        await client.delete_topic("t")
+        coordinator = coordinator_on(former)
+        if coordinator is not None:
+            assert list(coordinator.offsets("g")) == [("t", 0)], "nobody has heard"
+        hand_over(cluster, former)
+        coordinator = await until_loaded_by_another(cluster, former)
+        while coordinator.offsets("g"):
+            await cluster.sleep(SHORT_US)
+        assert coordinator.knows_topics
+
+    cluster.run(work())
+
+
+def behind_the_former_coordinator() -> None:
+    """A broker comes to coordinate before it hears of a topic that the former one knew."""
+    cluster = SimCluster(8, 3, voters=(1,), settings=ONE_PARTITION)
+    cluster.start()
+
+    async def work() -> None:
+        client, former = await begun(cluster, GroupHistory("g"))
+        behind = next(b for b in cluster.running() if b is not former and b.node != 1)
+        observer: Any = behind.broker.metadata
+        ask, observer._ask = observer._ask, lambda: None
+        await client.create_topic("told", 1, 3)  # by the answer that it waits for
+        await client.create_topic("new", 1, 3)
+        assert behind.broker.metadata.image.topic("new") is None
+        client._topic = "new"
+        while await client.commit({0: 5}) is not ErrorCode.NONE:
+            await cluster.sleep(SHORT_US)
+        replica = cluster.replicas(CONSUMER_OFFSETS, 0)[former.node]
+        replica.group_handle.node.transfer(behind.replica)
+        replica.group_handle.mark_dirty()
+        coordinator = await until_loaded_by_another(cluster, former)
+        assert coordinator is coordinator_on(behind)
+        await cluster.sleep(1_000_000)
+        observer._ask = ask
+        observer._ask()
+        while not coordinator.knows_topics:
+            await cluster.sleep(SHORT_US)
+        await cluster.sleep(1_000_000)
+        assert sorted(coordinator.offsets("g")) == [("new", 0), ("t", 0)]
+
+    cluster.run(work())
+
+
+def test_a_coordinator_whose_image_is_behind_drops_no_offsets() -> None:
+    behind_the_former_coordinator()
+
+
+def test_and_would_if_it_went_by_that_image(monkeypatch: pytest.MonkeyPatch) -> None:
+    def at_once(client: Any, app: Any, on_done: Callable[[bool], None]) -> None:
+        on_done(True)
+
+    monkeypatch.setattr(services, "catch_up", at_once)
+    with pytest.raises(AssertionError):
+        behind_the_former_coordinator()

@@ -141,7 +141,7 @@ def answer_groups_before_commit(patch: pytest.MonkeyPatch) -> None:
 
 def serve_groups_before_they_are_loaded(patch: pytest.MonkeyPatch) -> None:
     """A new coordinator knows nothing, and says so as if that were all."""
-    patch.setattr(Loader, "start", lambda self: self._reactor.call_soon(self._done))
+    patch.setattr(Loader, "start", lambda self: self._later(self._done))
 
 
 def shorten_without_writing_again(patch: pytest.MonkeyPatch) -> None:

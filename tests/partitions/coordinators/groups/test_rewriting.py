@@ -10,12 +10,20 @@ from typing import Any
 
 import pytest
 
-from partitions.coordinators.groups import rewriting
+from partitions.coordinators.groups import GroupSnapshot, rewriting
 from partitions.coordinators.groups.appending import Appender
 from partitions.coordinators.groups.loading import Loader
 from partitions.coordinators.groups.offsets import Books
 from partitions.coordinators.groups.rewriting import Rewriter
-from partitions.coordinators.groups.schemas import Change, CommittedOffset, GroupKey, Key, OffsetKey
+from partitions.coordinators.groups.schemas import (
+    Change,
+    CommittedOffset,
+    GroupKey,
+    GroupValue,
+    Key,
+    OffsetKey,
+    encode_group,
+)
 from partitions.errors import ErrorCode, KafkaError
 from partitions.internal import CONSUMER_OFFSETS
 from partitions.records import BatchHeader, parse_header
@@ -26,6 +34,11 @@ from tests.partitions.api.fakes import FakeReplica, ManualReactor
 SEEDS = range(20)
 STEPS = 1000
 BYTES_MIN = 3_000
+
+
+def members(number: int) -> bytes:
+    """A group's record."""
+    return encode_group(GroupValue(GroupSnapshot("consumer", number, None, None), number))
 
 
 class Log(FakeReplica):
@@ -118,7 +131,7 @@ class Partition:
             gone = self.random.random() < 0.2
             changes.append(Change(OffsetKey(group, "t", partition), None if gone else offset))
         if self.random.random() < 0.2:
-            changes.append(Change(GroupKey(group), b"members %d" % self.count))
+            changes.append(Change(GroupKey(group), members(self.count)))
         self.appender.submit(changes, partial(self._done, changes, self.count))
 
     def _done(self, changes: list[Change], number: int, error: ErrorCode) -> None:
@@ -130,7 +143,14 @@ class Partition:
         """What a new leader would know."""
         books, reactor = Books(), ManualReactor()
         ended: list[str] = []
-        Loader(self.log, reactor, books, lambda: ended.append("done"), ended.append).start()
+        Loader(
+            self.log,
+            reactor.call_soon,
+            books,
+            lambda *_: None,
+            lambda: ended.append("done"),
+            ended.append,
+        ).start()
         while not ended:
             reactor.settle()
         assert ended == ["done"]

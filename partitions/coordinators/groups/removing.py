@@ -1,0 +1,79 @@
+"""Taking committed offsets away, however many they are, in appends of bounded size.
+
+Between two of them clients go on, and what they commit meanwhile is not to go: an offset is taken
+away only while it is the one that was there when the removal began.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+
+from partitions.coordinators.groups.appending import Appender, Done
+from partitions.coordinators.groups.offsets import Books, size_of
+from partitions.coordinators.groups.schemas import Change, Key, OffsetKey
+from partitions.errors import ErrorCode
+from raftlog.seams import Reactor
+
+APPEND_BYTES = 1024 * 1024
+"""Of tombstones asked for at one go."""
+LOOKED_AT_MAX = 10_000
+"""Keys looked at before other work has its turn."""
+PAUSE_US = 10_000
+
+
+class Removal:
+    """One removal. A part of it may be done when it fails; nothing else is harmed by that."""
+
+    def __init__(self, reactor: Reactor, books: Books, appender: Appender) -> None:
+        self._reactor = reactor
+        self._books = books
+        self._appender = appender
+        self._left: deque[tuple[OffsetKey, object]] = deque()
+        """Each with the value that may go."""
+        self._done: Done
+
+    def start(
+        self, keys: Iterable[OffsetKey], done: Done, *, late: Iterable[OffsetKey] = ()
+    ) -> None:
+        """Take `keys` away, and those `late` ones whose changes are on their way, whatever
+        these make of them. `done` is called once, never from within."""
+        self._done = done
+        changes = [Change(key, None) for key in late]
+        apart = {change.key for change in changes}
+        self._left.extend([(k, self._books.value(k)) for k in keys if k not in apart])
+        changes += self._some(APPEND_BYTES - sum(map(size_of, changes)))
+        self._appender.submit(changes, self._written)
+
+    def _written(self, error: ErrorCode) -> None:
+        if error is ErrorCode.NONE and self._left:
+            self._step()
+        else:
+            self._done(error)
+
+    def _step(self) -> None:
+        changes = self._some(APPEND_BYTES)
+        if changes or not self._left:
+            self._appender.submit(changes, self._written)
+        else:
+            self._reactor.call_at(self._reactor.now_us() + PAUSE_US, self._step)
+
+    def _some(self, size: int) -> list[Change]:
+        """Up to `size` bytes of tombstones; keys with a change on its way are left for later:
+        it may be the same value, written again."""
+        changes = []
+        for _ in range(min(len(self._left), LOOKED_AT_MAX)):
+            if size <= 0:
+                break
+            key, value = self._left.popleft()
+            if self._appender.is_on_its_way(key):
+                self._left.append((key, value))
+            elif self._books.value(key) is value:
+                changes.append(Change(key, None))
+                size -= size_of(changes[-1])
+        return changes
+
+
+def offsets_of(keys: Iterable[Key], topics: frozenset[str]) -> list[OffsetKey]:
+    """Those of `keys` that are positions in one of `topics`, in order."""
+    return sorted([key for key in keys if type(key) is OffsetKey and key.topic in topics])
