@@ -32,6 +32,8 @@ TOP_ERROR_VERSION = 2
 UNKNOWN_GROUP_VERSION = 9
 """From here on a commit of a member of an unknown group is GROUP_ID_NOT_FOUND."""
 NO_OFFSET = -1
+INT64_MAX = 2**63 - 1
+"""The last time that a record can hold. Clients ask for more to have an offset kept for ever."""
 
 _C = wire.messages(wire.ApiKey.OFFSET_COMMIT)
 _F = wire.messages(wire.ApiKey.OFFSET_FETCH)
@@ -102,7 +104,7 @@ def _committed(services: Services, request: Any, part: Any) -> CommittedOffset:
         part.committed_leader_epoch,
         part.committed_metadata or "",
         now_ms,
-        now_ms + keep_ms if keep_ms >= 0 else -1,
+        min(now_ms + keep_ms, INT64_MAX) if keep_ms >= 0 else -1,
     )
 
 

@@ -321,3 +321,11 @@ def test_clients_only_read_the_topic(key: int) -> None:
         assert [(t.is_internal, t.error_code) for t in answer.topics] == [(True, 0), (False, 3)]
     else:
         assert str(ErrorCode.INVALID_TOPIC_EXCEPTION.value) in repr(answer)
+
+
+def test_an_offset_that_is_to_be_kept_for_ever_is_kept() -> None:
+    services, _ = coordinating()
+    request = commit_request("g", (0, 5))
+    request.retention_time = (1 << 63) - 1
+    assert commit_errors(services, request, 4) == [ErrorCode.NONE]
+    assert fetched(services, "g") == {0: 5}
