@@ -10,11 +10,15 @@ from typing import Any
 HIDDEN = "(redacted)"
 PROBLEM_LINES_MAX = 1000
 
-_SECRET = re.compile(r"password|passwd|secret|token|key|credential|jaas", re.IGNORECASE)
-_USER = re.compile(r"://[^/@\s]{1,500}@")
+_SECRET = re.compile(r"password|passwd|passphrase|secret|token|key|credential|jaas", re.IGNORECASE)
+_USER = re.compile(r"://[^\s\"',]{1,200}@")
+"""Up to the last one: a password may hold slashes, and further ones."""
+_PEM = re.compile(r"(-----BEGIN [A-Z ]{0,40}PRIVATE KEY-----)[^-]*")
 _SPOKEN = re.compile(
-    r"((?:password|passwd|secret|token|credential|jaas)[\w.\-]{0,64}[\"']?\s{0,4}[=:]\s{0,4})"
-    r"(\"[^\"\n]*\"?|'[^'\n]*'?|[^\s,;}]+)",
+    r"((?:password|passwd|passphrase|secret|token|credential|jaas|authorization)[\w.\-]{0,64}\\{0,4}[\"']?"
+    r"\s{0,4}[=:]\s{0,4})"
+    r"((?:basic|bearer)\s[^\s,;}\"']+|\[[^\]\n]*\]?|\\{1,4}\"[^\"\n]*\"?"
+    r"|b?\"(?:[^\"\\\n]|\\.)*\"?|b?'(?:[^'\\\n]|\\.)*'?|[^\s,;}]+)",
     re.IGNORECASE,
 )
 """In a log. `key` alone is too common a word there."""
@@ -41,6 +45,7 @@ def value_of(name: str, value: Any) -> Any:
 
 def log_text(text: str) -> str:
     """A log's lines, without what follows a word for a secret."""
+    text = _PEM.sub(rf"\g<1>{HIDDEN}", text)
     return _USER.sub(f"://{HIDDEN}@", _SPOKEN.sub(rf"\g<1>{HIDDEN}", text))
 
 
@@ -52,7 +57,7 @@ def settings(text: str, known: Mapping[str, object]) -> dict[str, Any]:
     """
     try:
         table = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         found = {name: value_of(name, value) for name, value in _lines(text) if name in known}
         return {"settings": found, "problem": f"not TOML: {error}"}
     shown = {name: value_of(name, value) for name, value in flat(table)}
