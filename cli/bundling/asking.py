@@ -91,11 +91,19 @@ def topic_rows(view: View) -> list[dict[str, Any]]:
             "replicas": list(part.replica_nodes),
             "in_sync": list(part.isr_nodes),
             "offline": list(part.offline_replicas),
-            "error": ErrorCode(part.error_code).name if part.error_code else None,
+            "error": _name(part.error_code) if part.error_code else None,
         }
         for topic in view.topics
         for part in topic.partitions
     ]
+
+
+def _name(code: int) -> str:
+    """An error's; a broker of another release may know more of them."""
+    try:
+        return ErrorCode(code).name
+    except ValueError:
+        return f"error {code}"
 
 
 def _cluster(connection: Connection, asked: Asked) -> dict[str, Any]:
@@ -104,7 +112,7 @@ def _cluster(connection: Connection, asked: Asked) -> dict[str, Any]:
     question = types.DescribeClusterRequest(include_fenced_brokers=True)
     answer = connection.call(wire.ApiKey.DESCRIBE_CLUSTER, CLUSTER_VERSION, question)
     if answer.error_code:
-        raise Unavailable(f"{answer.error_message} [{ErrorCode(answer.error_code).name}]")
+        raise Unavailable(f"{answer.error_message} [{_name(answer.error_code)}]")
     return {
         "cluster_id": answer.cluster_id,
         "controller": answer.controller_id,

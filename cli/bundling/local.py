@@ -54,8 +54,10 @@ def _directory(contents: Contents, below: str, data: Path) -> None:
         if name != FILE_NAME and not (data / name).exists():
             continue  # a broker that never met another has no such file
         try:
+            if (data / name).is_symlink():
+                raise ValueError("a link: it may stand for any file")
             contents.add(f"{below}/{name}", _read(data / name, IDENTITY_BYTES_MAX))
-        except OSError as error:
+        except (OSError, ValueError) as error:
             contents.miss(f"{below}/{name}", _reason(data / name, error))
     try:
         contents.add_json(f"{below}/files.json", listing(data))
@@ -129,7 +131,7 @@ def tail(log: Path, most: int = LOG_BYTES_MAX) -> tuple[bytes, int]:
     Raises ValueError for what is no log: a file below a broker's data directory, or one that holds
     zero bytes. A partition's segments are named `.log` too, and they hold records.
     """
-    for above in log.resolve().parents:
+    for above in Path(os.path.realpath(log)).parents:
         if (above / FILE_NAME).exists() or (above / f"{WAL}.used").exists():
             raise ValueError(f"a file of the data directory {above}, not a log")
     file = ReadOnlyFile(log)

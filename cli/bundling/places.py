@@ -5,6 +5,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from os.path import realpath
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +54,7 @@ def find(
 def of_directory(directory: Path) -> list[Place]:
     """A data directory's, or those of all brokers in a directory of `quorate dev`."""
     plan_file = directory / plans.PLAN_FILE
-    if plan_file.exists() and not (directory / FILE_NAME).exists():
+    if plan_file.is_file() and not (directory / FILE_NAME).exists():
         try:
             brokers = plans.load(plan_file).brokers
         except CommandFailed:
@@ -74,7 +75,7 @@ def of_config(config: Path) -> Place:
     place = Place(config.stem, config=config)
     try:
         table = dict(flat(tomllib.loads(read_settings(config))))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return place
     data = table.get("log.dirs", table.get("log.dir"))
     return replace(
@@ -124,4 +125,4 @@ def _merge(found: list[Place], place: Place) -> None:
 
 
 def _same(one: Path | None, other: Path | None) -> bool:
-    return one is not None and other is not None and one.resolve() == other.resolve()
+    return one is not None and other is not None and realpath(one) == realpath(other)

@@ -43,6 +43,8 @@ def _page(address: Address, path: str, deadline: float, limit_s: float) -> Page:
         return Page(address, path, b"", f"no answer within {limit_s:g} s")
     except OSError as error:
         return Page(address, path, b"", (error.strerror or str(error)).lower())
+    except ValueError as error:
+        return Page(address, path, b"", f"no host's name: {error}")
 
 
 def get(address: Address, path: str, deadline: float) -> bytes:

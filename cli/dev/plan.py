@@ -207,7 +207,7 @@ def load(path: Path) -> Plan:
         brokers = tuple(_broker(path.parent, about) for about in document["brokers"])
         plan = Plan(str(document["cluster_id"]), brokers)
         return plan if document["format"] == FORMAT else _from_format_1(plan)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         raise CommandFailed(
             f"{path} is not a plan this version can read ({error}); use another --data directory",
             ExitCode.PRECONDITION,

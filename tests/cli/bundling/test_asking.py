@@ -10,15 +10,17 @@ from typing import Any
 
 import pytest
 
-from cli.bundling import grouping, scraping
+from cli.bundling import asking, grouping, scraping
 from cli.configs import BROKER, TOPIC, Owner, given
 from cli.connection import Unavailable
 from cli.context import Address, Target
 from cli.exits import CommandFailed
+from cli.survey import View
 from partitions import wire
 from partitions.errors import ErrorCode
 
 D = wire.messages(wire.ApiKey.DESCRIBE_CONFIGS)
+M = wire.messages(wire.ApiKey.METADATA)
 
 
 class Answering:
@@ -115,6 +117,27 @@ def test_an_admin_port_that_is_not_ready_is_an_answer() -> None:
         pages = list(scraping.scrape([address], 10))
     assert [page.path for page in pages] == ["livez", "readyz", "metrics"]
     assert {page.text for page in pages} == {b"HTTP/1.1 503 Service Unavailable\n\nnot ready"}
+
+
+def test_an_admin_port_of_an_impossible_name_is_missing() -> None:
+    (why,) = {page.why for page in scraping.scrape([Address("a..b", 1)], 10)}
+    assert why is not None
+    assert "no host's name" in why
+
+
+def test_an_error_that_only_another_release_knows_is_a_row() -> None:
+    part = M.MetadataResponsePartition(
+        error_code=9999,
+        partition_index=0,
+        leader_id=1,
+        leader_epoch=0,
+        replica_nodes=[],
+        isr_nodes=[],
+        offline_replicas=[],
+    )
+    topic = M.MetadataResponseTopic(error_code=0, name="t", is_internal=False, partitions=[part])
+    (row,) = asking.topic_rows(View("c", None, {}, (topic,), None))
+    assert row["error"] == "error 9999"
 
 
 def test_an_admin_port_that_is_none_or_never_ends_is_missing() -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from cli.bundling import local, places
+from cli.bundling.contents import Contents
 from cli.context import Address
 from cli.dev import plan as plans
 from cli.dev import temporary
@@ -104,3 +105,41 @@ def test_a_cluster_of_quorate_dev_is_found_while_it_runs_on_the_address(
         assert places.find([], [], [Address("127.0.0.1", 9092)]) == []
         assert len(places.find([root], [], [kafka])) == 3, "each broker once"
     assert places.find([], [], [kafka]) == [], "its run has ended"
+
+
+def test_a_plan_that_is_none_is_not_waited_for_nor_a_failure(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    pipe.mkdir()
+    os.mkfifo(pipe / plans.PLAN_FILE)
+    assert [place.data for place in places.of_directory(pipe)] == [pipe]
+    infinite = '{"format":2,"cluster_id":"x","brokers":[{"id":1e999}]}'
+    for number, text in enumerate((infinite, "[" * 200_000)):
+        below = tmp_path / str(number)
+        below.mkdir()
+        (below / plans.PLAN_FILE).write_text(text)
+        assert [place.data for place in places.of_directory(below)] == [below]
+
+
+def test_settings_that_are_nested_too_deep_are_a_problem(tmp_path: Path) -> None:
+    config = tmp_path / "broker.toml"
+    config.write_text("a=" + "[" * 100_000)
+    contents = Contents(1 << 20)
+    local.describe(contents, places.of_config(config))
+    assert b"not TOML" in contents.members[0].data
+
+
+def test_links_to_other_files_and_to_themselves_are_missing(tmp_path: Path) -> None:
+    (tmp_path / "other").write_text("hunter2")
+    (tmp_path / "meta.properties").symlink_to(tmp_path / "other")
+    loop = tmp_path / "x.log"
+    loop.symlink_to(loop)
+    contents = Contents(1 << 20)
+    (place,) = places.find([tmp_path], [], [])
+    local.describe(contents, place)
+    local.add_log(contents, "local/logs", loop)
+    assert len(places.find([loop, tmp_path], [], [])) == 2
+    assert not [member.name for member in contents.members if b"hunter2" in member.data]
+    assert [row["what"].rpartition("/")[2] for row in contents.missing] == [
+        "meta.properties",
+        "x.log",
+    ]
