@@ -28,7 +28,7 @@ from partitions.coordinators.groups.expiry import expired
 from partitions.coordinators.groups.group import ClassicGroup
 from partitions.coordinators.groups.loading import Loader
 from partitions.coordinators.groups.offsets import Books, Place
-from partitions.coordinators.groups.removing import Removal, offsets_of
+from partitions.coordinators.groups.removing import Removal, offsets_of, unless_it_stays
 from partitions.coordinators.groups.rewriting import Rewriter
 from partitions.coordinators.groups.schemas import (
     Change,
@@ -346,6 +346,7 @@ class Coordinator:
         if group is None:
             return ErrorCode.GROUP_ID_NOT_FOUND
         error = group.delete()
+        done = unless_it_stays(self._books, GroupKey(group_id), done)
         self._after(group)
         if error is ErrorCode.NONE:
             keys = [OffsetKey(group_id, *place) for place in self.offsets(group_id)]

@@ -74,6 +74,19 @@ class Removal:
         return changes
 
 
+def unless_it_stays(books: Books, key: Key, done: Done) -> Done:
+    """What to call instead of `done` when `key` goes before the offsets, in an append of its own:
+    that may be refused while theirs is not. Then `done` hears COORDINATOR_NOT_AVAILABLE."""
+    before = books.value(key)
+
+    def settled(error: ErrorCode) -> None:
+        if error is ErrorCode.NONE and before is not None and books.value(key) is before:
+            error = ErrorCode.COORDINATOR_NOT_AVAILABLE
+        done(error)
+
+    return settled
+
+
 def offsets_of(keys: Iterable[Key], topics: frozenset[str]) -> list[OffsetKey]:
     """Those of `keys` that are positions in one of `topics`, in order."""
     return sorted([key for key in keys if type(key) is OffsetKey and key.topic in topics])

@@ -9,7 +9,9 @@ import pytest
 from metadata.image import ImageDelta
 from partitions import wire
 from partitions.coordinators.groups import appending, loading, removing
+from partitions.coordinators.groups.answers import GroupSnapshot
 from partitions.coordinators.groups.clients import CoordinatorSettings
+from partitions.coordinators.groups.schemas import Change, GroupKey, GroupValue, encode_group
 from partitions.errors import ErrorCode, KafkaError
 from partitions.internal import CONSUMER_OFFSETS
 from partitions.records import Record
@@ -25,6 +27,7 @@ from tests.partitions.api.groupkit import (
     go_on,
     group_record,
     offset_record,
+    record,
 )
 
 DAY_US = 24 * 3600 * 1_000_000
@@ -371,3 +374,20 @@ def test_what_members_may_have_a_broker_keep_is_bounded() -> None:
     replica.is_leader = False
     services.groups.leadership(replica)
     assert services.groups.held.used == 0
+
+
+def test_a_group_whose_own_tombstone_is_refused_is_not_reported_as_deleted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    snapshot = GroupSnapshot("consumer", 3, None, None, ())
+    empty = encode_group(GroupValue(snapshot, 1_000))
+    services, _ = coordinating(record(Change(GroupKey("g"), empty)))
+    request = wire.messages(42).DeleteGroupsRequest(groups_names=["g"])
+    with monkeypatch.context() as patch:
+        patch.setattr(appending, "WAITING_BYTES_MAX", 10)
+        (result,) = ask(services, 42, 2, request).results
+    assert result.error_code == ErrorCode.COORDINATOR_NOT_AVAILABLE
+    (result,) = ask(services, 42, 2, request).results
+    assert result.error_code == ErrorCode.NONE
+    (result,) = ask(services, 42, 2, request).results
+    assert result.error_code == ErrorCode.GROUP_ID_NOT_FOUND
