@@ -16,6 +16,9 @@ from partitions.replicas.interface import Replica
 from raftlog.seams import Reactor
 
 GROUP_ID_BYTES_MAX = 4096
+CATCH_UP_AGAIN_US = 5_000_000
+"""After the controller did not say how far it is. Meanwhile offsets in topics that are deleted
+stay, and would be taken for those of a new topic of that name: so it is not long."""
 CatchUp = Callable[[Callable[[bool], None]], None]
 
 
@@ -61,8 +64,6 @@ class GroupCoordinators:
     def _expire(self) -> None:
         for coordinator in list(self._coordinators.values()):
             coordinator.expire()
-            if coordinator.state is State.ACTIVE and not coordinator.knows_topics:
-                self._loaded(coordinator)
         self.start()
 
     # --- what happens to partitions
@@ -100,8 +101,12 @@ class GroupCoordinators:
         def caught_up(sure: bool) -> None:
             if sure:
                 coordinator.know_topics(lambda name: self._image().topic(name) is not None)
+            else:
+                again_us = self._reactor.now_us() + CATCH_UP_AGAIN_US
+                self._reactor.call_at(again_us, partial(self._loaded, coordinator))
 
-        self._catch_up(caught_up)
+        if coordinator.state is State.ACTIVE:
+            self._catch_up(caught_up)
 
     def image_changed(self, delta: ImageDelta) -> None:
         """Offsets in topics that are deleted go too."""

@@ -8,7 +8,7 @@ import pytest
 
 from metadata.image import ImageDelta
 from partitions import wire
-from partitions.coordinators.groups import appending, loading, removing
+from partitions.coordinators.groups import appending, broker, loading, removing
 from partitions.coordinators.groups.answers import GroupSnapshot
 from partitions.coordinators.groups.clients import CoordinatorSettings
 from partitions.coordinators.groups.schemas import Change, GroupKey, GroupValue, encode_group
@@ -226,9 +226,7 @@ def test_offsets_in_a_topic_that_was_deleted_without_a_coordinator_go() -> None:
     go_on(services)
     assert read_topics(services) == ["gone", "t"]
     assert not services.catching_up
-    services.group_settings = CoordinatorSettings(retention_ms=1 << 60)
-    services.groups.start()
-    services.reactor.advance(600_000_000)
+    services.reactor.advance(broker.CATCH_UP_AGAIN_US)
     services.catching_up.pop()(True)
     go_on(services)
     assert read_topics(services) == ["t"]
@@ -247,9 +245,12 @@ def test_a_deletion_that_is_heard_of_late_takes_no_offsets_in_a_new_topic_of_the
 
 def test_the_end_of_a_coordinator_ends_its_interest_in_topics() -> None:
     services, replica = coordinating(offset_record("g", 0, 5, topic="gone"))
+    services.catching_up[0](False)
     replica.lose()
     services.groups.leadership(replica)
     services.catching_up.pop()(True)
+    services.reactor.advance(broker.CATCH_UP_AGAIN_US)
+    assert not services.catching_up
     go_on(services)
     assert len(replica.batches) == 1
 
