@@ -44,7 +44,7 @@ class Tally:
     def count_failure(self, error: KafkaError) -> None:
         """One record was not acknowledged."""
         self.failed += 1
-        reason = f"{error.str()} [{error.name()}]"
+        reason = clients.told(error)
         if reason in self.reasons or len(self.reasons) < DISTINCT_ERRORS_MAX:
             self.reasons[reason] = self.reasons.get(reason, 0) + 1
 

@@ -146,7 +146,7 @@ def test_refused_commits_and_leaders_that_are_away(quorate: Runner, fake: FakeAd
     result = quorate(*reset)
     assert result.code == ExitCode.FAILED
     assert "1 of 2 failed" in result.err
-    assert "UNKNOWN_TOPIC_OR_PART" in result.out
+    assert "[UNKNOWN_TOPIC_OR_PARTITION]" in result.out
     fake.altered.clear()
     fake.refused["t", 1] = KafkaError.NOT_LEADER_FOR_PARTITION
     assert quorate(*reset).code == ExitCode.FAILED
@@ -178,6 +178,11 @@ def test_groups_are_deleted_one_by_one(quorate: Runner, fake: FakeAdmin) -> None
     assert [row["outcome"] for row in json.loads(result.out)] == ["deleted", "failed", "failed"]
     assert fake.deleted == ["idle"]
     assert quorate("group", "delete", "nobody", "--if-exists").code == 0
+
+
+def test_a_group_that_cannot_be_deleted_says_what_to_do(quorate: Runner, fake: FakeAdmin) -> None:
+    assert "stop its consumers first" in quorate("group", "delete", "busy").err
+    assert "`quorate group list`" in quorate("group", "delete", "nobody").err
 
 
 def test_offsets_of_a_whole_topic_are_deleted_where_there_are_some(
