@@ -153,6 +153,37 @@ def test_refused_commits_and_leaders_that_are_away(quorate: Runner, fake: FakeAd
     assert not fake.altered
 
 
+def test_an_end_that_librdkafka_does_not_know_is_no_offset(
+    quorate: Runner, fake: FakeAdmin
+) -> None:
+    """Where a leader does not answer it gives -1001, and no error."""
+    fake.logs["t", 0] = (-1001, -1001)
+    described = quorate("group", "describe", "idle", "-o", "json")
+    assert described.code == ExitCode.FAILED
+    assert "t 0: its leader does not answer" in described.err
+    (found,) = json.loads(described.out)
+    assert [row["end"] for row in found["offsets"]] == [None, 50]
+    assert found["lag"] is None, "a part of it is not known"
+    reset = quorate("group", "reset-offsets", "idle", "--all-topics", "--to-latest", "--execute")
+    assert reset.code == ExitCode.TIMED_OUT
+    assert not fake.altered
+
+
+def test_offsets_of_a_topic_are_shown_where_leaders_answer(
+    quorate: Runner, fake: FakeAdmin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [{"topic": "t", "partition": n, "leader": 1} for n in (0, 1)]
+    monkeypatch.setattr("cli.commands.topic.partition_rows", lambda *_: rows)
+    fake.refused["t", 0] = KafkaError.NOT_LEADER_FOR_PARTITION
+    result = quorate("topic", "describe", "t", "--offsets", "-o", "json")
+    assert result.code == ExitCode.FAILED
+    assert "[NOT_LEADER_OR_FOLLOWER]" in result.err
+    assert [(row["first_offset"], row["next_offset"]) for row in json.loads(result.out)] == [
+        (None, None),
+        (0, 50),
+    ]
+
+
 def test_a_shift_needs_something_to_shift() -> None:
     with pytest.raises(CommandFailed, match="nothing is committed"):
         move(Goal("shift", 1), ("t", 0), None, (0, 9), -1)
