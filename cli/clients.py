@@ -28,8 +28,8 @@ CONSUMER_GROUP = "quorate-cli"
 """librdkafka wants a name; offsets are never committed under it."""
 
 WHY_SILENT = (
-    "one that has just started waits for a majority of the voters: its log says so. Peer and "
-    "admin listeners never answer clients"
+    "that has just started waits for a majority of the voters: its log says so. Peer and admin "
+    "listeners never answer clients"
 )
 """What may be wrong with an address that accepts connections, and says nothing."""
 
@@ -156,7 +156,7 @@ def metadata(
             fail(error.args[0], target, "asking for metadata")
         raise CommandFailed(
             f"connected, but no broker answers within {target.timeout_s:g} s ({target.servers}); "
-            f"{WHY_SILENT}",
+            f"one {WHY_SILENT}",
             ExitCode.TIMED_OUT,
         ) from error
     return found
