@@ -9,7 +9,7 @@ import click
 
 from cli import clients
 from cli.commands.topic_changes import add_partitions, alter, trim
-from cli.completing import complete_topics
+from cli.completing import complete_assignments, complete_topics
 from cli.context import Setting, Target, output_option, target_options
 from cli.exits import CommandFailed, ExitCode
 from cli.output import emit_rows, note
@@ -54,6 +54,7 @@ topic.add_command(trim)
     "configs",
     type=Setting(),
     multiple=True,
+    shell_complete=complete_assignments,
     help="A setting of the topic, for example retention.ms=3600000. May be repeated.",
 )
 @click.option("--if-not-exists", is_flag=True, help="Succeed when the topic is already there.")
