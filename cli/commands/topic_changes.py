@@ -64,7 +64,8 @@ def alter(
 def add_partitions(name: str, total: int, output: str, target: Target) -> None:
     """Give a topic more partitions. They cannot be taken away again.
 
-    Records that have a key may go to another partition than before.
+    Records that have a key may go to another partition than before. Clients notice when they next
+    refresh their metadata (metadata.max.age.ms, five minutes unless set).
     """
     from confluent_kafka.admin import NewPartitions
 
