@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 from cli.context import Target
 from cli.exits import CommandFailed, ExitCode
 from cli.patience import beside, waiting
+from partitions.errors import ErrorCode
 
 if TYPE_CHECKING:
     from confluent_kafka import Consumer, KafkaError, Producer
@@ -27,10 +28,20 @@ CONSUMER_GROUP = "quorate-cli"
 """librdkafka wants a name; offsets are never committed under it."""
 
 WHY_SILENT = (
-    "one that has just started waits for a majority of the voters: its log says so. A peer "
-    "listener never answers clients"
+    "that has just started waits for a majority of the voters: its log says so. Peer and admin "
+    "listeners never answer clients"
 )
 """What may be wrong with an address that accepts connections, and says nothing."""
+
+ADVICE: dict[int, str] = {
+    ErrorCode.OFFSET_OUT_OF_RANGE: "`quorate topic describe TOPIC --offsets` shows what there is",
+    ErrorCode.UNKNOWN_TOPIC_OR_PARTITION: "`quorate topic list` shows what there is",
+    ErrorCode.TOPIC_ALREADY_EXISTS: "--if-not-exists makes that a success",
+    ErrorCode.NON_EMPTY_GROUP: "stop its consumers first; `quorate group describe GROUP --members` "
+    "shows them",
+    ErrorCode.GROUP_ID_NOT_FOUND: "`quorate group list` shows what there is",
+}
+"""What to do about a broker's error code, where the broker does not say so itself."""
 
 _silent = logging.getLogger("quorate.cli.librdkafka")
 _silent.addHandler(logging.NullHandler())
@@ -145,7 +156,7 @@ def metadata(
             fail(error.args[0], target, "asking for metadata")
         raise CommandFailed(
             f"connected, but no broker answers within {target.timeout_s:g} s ({target.servers}); "
-            f"{WHY_SILENT}",
+            f"one {WHY_SILENT}",
             ExitCode.TIMED_OUT,
         ) from error
     return found
@@ -187,7 +198,19 @@ def fail(error: KafkaError, target: Target, doing: str, *, changes: bool = False
         code = ExitCode.TIMED_OUT
         still = "it may still happen. " if changes else ""
         advice = f"; {still}Raise --timeout, or see `quorate cluster status`"
-    raise CommandFailed(f"{doing}: {error.str()} [{error.name()}] ({target.servers}){advice}", code)
+    elif error.code() in ADVICE:
+        advice = f"; {ADVICE[error.code()]}"
+    raise CommandFailed(f"{doing}: {told(error)} ({target.servers}){advice}", code)
+
+
+def told(error: KafkaError) -> str:
+    """A Kafka error's text and Kafka's name for it, under which docs/apis.md has it.
+
+    librdkafka has shorter names of its own for some. What never came from a broker has no other.
+    """
+    code = error.code()
+    known = code in ErrorCode.__members__.values()
+    return f"{error.str()} [{ErrorCode(code).name if known else error.name()}]"
 
 
 def no_partition(topic: str, partition: int, count: int) -> CommandFailed:

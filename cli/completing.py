@@ -1,4 +1,6 @@
-"""Names that the shell completes by asking the cluster: soon, or not at all.
+"""Names that the shell completes: from the table of settings, or from the cluster.
+
+The cluster is asked so that it answers soon, or not at all.
 
 A person waits for it with a finger on the key, so everything is asked in less than a second, and
 whatever goes wrong completes nothing and says nothing.
@@ -26,6 +28,27 @@ def complete_topics(ctx: click.Context, parameter: click.Parameter, incomplete: 
 def complete_groups(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
     """Groups that begin with `incomplete`."""
     return _matching(ctx, incomplete, _groups)
+
+
+def complete_settings(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
+    """Settings of what --topic, --broker or --cluster names; else of a topic."""
+    return [name for name in _settings(ctx) if name.startswith(incomplete)]
+
+
+def complete_assignments(
+    ctx: click.Context, parameter: click.Parameter, incomplete: str
+) -> list[str]:
+    """The same, as `name=`; values are not completed."""
+    return [f"{name}=" for name in complete_settings(ctx, parameter, incomplete)]
+
+
+def _settings(ctx: click.Context) -> list[str]:
+    from metadata.configs.table import BROKER_CONFIGS, TOPIC_CONFIGS
+
+    if ctx.params.get("broker") is None and not ctx.params.get("cluster"):
+        return sorted(TOPIC_CONFIGS)
+    shown = ctx.command.name == "get"
+    return sorted(name for name, about in BROKER_CONFIGS.items() if about.dynamic or shown)
 
 
 def _matching(

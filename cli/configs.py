@@ -13,7 +13,7 @@ from cli.clients import WHY_SILENT
 from cli.connection import Connection, Silence, Unavailable, attempt
 from cli.context import Address, Target
 from cli.exits import CommandFailed, ExitCode
-from cli.patience import waiting
+from cli.patience import accepts, waiting
 from partitions import wire
 from partitions.errors import ErrorCode
 
@@ -162,25 +162,32 @@ def _call(
     """The answer of the first address that can be connected to, or CommandFailed."""
     reasons = []
     for address in places:
-        limit_s = target.timeout_s / len(places)
+        # One that listens has all of the time to answer.
+        share_s = target.timeout_s / len(places)
+        limit_s = target.timeout_s if accepts(address, share_s) else share_s
         with waiting(f"waiting for an answer from {address}"):
             found = attempt(address, limit_s, lambda c: c.call(key, version, question))
         if not isinstance(found, Silence):
             return found
         reasons.append(f"{address} ({found.reason})")
         if found.connected:
-            raise _broken(address, found)
+            raise _broken(address, found, changes=key is wire.ApiKey.INCREMENTAL_ALTER_CONFIGS)
     raise CommandFailed(
         f"cannot reach {', '.join(reasons)}; is the cluster running, and is --bootstrap right?",
         ExitCode.UNREACHABLE,
     )
 
 
-def _broken(address: Address, silence: Silence) -> CommandFailed:
+def _broken(address: Address, silence: Silence, *, changes: bool) -> CommandFailed:
     """The failure for a broker that was connected to: another one would say the same."""
     if silence.reason.startswith("no answer"):
+        why = (
+            "it may still happen. It takes a majority of the voters: see `quorate cluster status`"
+            if changes
+            else f"one {WHY_SILENT}"
+        )
         return CommandFailed(
-            f"connected, but {address} gives {silence.reason}; {WHY_SILENT}", ExitCode.TIMED_OUT
+            f"connected, but {address} gives {silence.reason}; {why}", ExitCode.TIMED_OUT
         )
     return CommandFailed(f"{address}: {silence.reason}; is it a broker of this release?")
 

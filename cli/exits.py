@@ -31,6 +31,8 @@ class ExitCode(IntEnum):
     """Of `cluster health`: brokers answer, and something in the cluster cannot be used now."""
     INTERRUPTED = 130
     """Ctrl-C. `dev` and `broker start` run until then: for them it is OK."""
+    TERMINATED = 143
+    """SIGTERM, likewise. `consume --group` has committed and left its group by then."""
 
 
 class CommandFailed(click.ClickException):

@@ -113,7 +113,8 @@ def describe(client: AdminClient, group: str, target: Target) -> dict[str, Any]:
         "state": state,
         "assignor": about.partition_assignor or None,
         "coordinator": None if coordinator is None else coordinator.id,
-        "lag": sum(lags) if lags else None,
+        # Not a sum that leaves out what is not known.
+        "lag": sum(lags) if lags and not ends.failures.keys() & places.keys() else None,
         "offsets": rows,
         "members": [_member_row(member) for member in about.members],
         "failures": [failure.message for failure in ends.failures.values()],

@@ -43,6 +43,7 @@ def summarize(found: Found) -> dict[str, Any]:
     reasons = [
         *_quorum_lost(main, views, rows, voters),
         *(f"{_name(row)}: {row['reason']}" for row in rows if row["reason"]),
+        *_wrongly_advertised(found, brokers),
         *_disagreements(views),
         *_count(leaderless, "without a leader"),
         *_count(under, "without all replicas"),
@@ -140,6 +141,19 @@ def _quorum_lost(
     return [
         f"no controller: {reachable} of {len(wanted)} {what} reachable; nothing can be created or "
         "changed, and what is shown is the last that was known"
+    ]
+
+
+def _wrongly_advertised(found: Found, brokers: Mapping[int, Address]) -> list[str]:
+    """Addresses that answer under a name of no broker, while some broker cannot be reached."""
+    listed = set(brokers.values())
+    if not any(isinstance(found.get(address), Silence) for address in listed):
+        return []
+    return [
+        f"{address} answers, but no broker advertises it: are the advertised.listeners of the "
+        "unreachable ones right?"
+        for address, answer in found.items()
+        if isinstance(answer, View) and address not in listed
     ]
 
 

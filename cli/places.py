@@ -9,7 +9,7 @@ import click
 
 from cli import clients
 from cli.context import Target
-from cli.exits import CommandFailed
+from cli.exits import CommandFailed, ExitCode
 
 if TYPE_CHECKING:
     from confluent_kafka.admin import AdminClient, OffsetSpec
@@ -59,6 +59,10 @@ def existing(client: Any, wanted: Iterable[Wanted], target: Target) -> list[Plac
     return sorted(places)
 
 
+NO_SUCH_TIME = -1
+"""The offset of a time after which there is no record. librdkafka's own -1001 is below it."""
+
+
 class Positions(NamedTuple):
     """What leaders answered."""
 
@@ -89,7 +93,10 @@ def positions(client: AdminClient, specs: Mapping[Place, OffsetSpec], target: Ta
         place = (each.topic, each.partition)
         try:
             doing = f"asking for offsets of {place[0]} {place[1]}"
-            found.offsets[place] = clients.result_of(future, target, doing, changes=False).offset
+            offset = clients.result_of(future, target, doing, changes=False).offset
+            if offset < NO_SUCH_TIME:
+                raise _not_asked(place, target)
+            found.offsets[place] = offset
         except CommandFailed as failure:
             cause = failure.__cause__ or failure.__context__
             code = cause.args[0].code() if isinstance(cause, KafkaException) else None
@@ -98,3 +105,12 @@ def positions(client: AdminClient, specs: Mapping[Place, OffsetSpec], target: Ta
             else:
                 found.failures[place] = failure
     return found
+
+
+def _not_asked(place: Place, target: Target) -> CommandFailed:
+    """The failure for what librdkafka leaves without an offset and without an error, too."""
+    return CommandFailed(
+        f"{place[0]} {place[1]}: its leader does not answer ({target.servers}); see "
+        "`quorate cluster status`",
+        ExitCode.TIMED_OUT,
+    )

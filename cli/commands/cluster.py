@@ -148,7 +148,7 @@ def nobody_answers(silences: Mapping[Address, Any]) -> CommandFailed:
     reasons = ", ".join(f"{address} ({each.reason})" for address, each in silences.items())
     if any(each.connected for each in silences.values()):
         return CommandFailed(
-            f"connected, but no broker answers: {reasons}; {WHY_SILENT}",
+            f"connected, but no broker answers: {reasons}; one {WHY_SILENT}",
             ExitCode.TIMED_OUT,
         )
     return CommandFailed(

@@ -18,8 +18,8 @@ VARIABLE = "_QUORATE_COMPLETE"
 def completion(ctx: click.Context, shell: str) -> None:
     """Print the completion script for a shell.
 
-    Commands, options and their values are completed; names of topics and groups too, when the
-    cluster of --bootstrap or QUORATE_BOOTSTRAP answers in less than a second.
+    Commands, options, their values and settings are completed; names of topics and groups too,
+    when the cluster of --bootstrap or QUORATE_BOOTSTRAP answers in less than a second.
     """
     from click.shell_completion import get_completion_class
 

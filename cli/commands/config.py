@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from cli.completing import complete_topics
+from cli.completing import complete_assignments, complete_settings, complete_topics
 from cli.context import Setting, Target, output_option, target_options
 from cli.exits import CommandFailed, ExitCode
 from cli.output import emit_json, emit_record, emit_rows
@@ -86,7 +86,9 @@ def list_configs(
 
 @config.command(epilog="Example: quorate config get --broker 1 message.max.bytes")
 @owner_options
-@click.argument("names", nargs=-1, required=True, metavar="SETTING...")
+@click.argument(
+    "names", nargs=-1, required=True, metavar="SETTING...", shell_complete=complete_settings
+)
 @output_option
 @target_options
 def get(
@@ -128,7 +130,13 @@ def _hint(name: str, known: dict[str, Any], cluster: bool) -> str:
     epilog="Example: quorate config set --topic orders retention.ms=3600000 segment.bytes=16777216",
 )
 @owner_options
-@click.argument("settings", nargs=-1, type=Setting(), metavar="SETTING=VALUE...")
+@click.argument(
+    "settings",
+    nargs=-1,
+    type=Setting(),
+    metavar="SETTING=VALUE...",
+    shell_complete=complete_assignments,
+)
 @click.option("--append", type=Setting(), multiple=True, help="Add items to a list: name=item,item")
 @click.option("--subtract", type=Setting(), multiple=True, help="Take items away from a list.")
 @click.option("--validate-only", is_flag=True, help="Say whether it could be done; change nothing.")
@@ -158,7 +166,9 @@ def set_configs(
 
 @config.command(epilog="Example: quorate config unset --cluster log.retention.ms")
 @owner_options
-@click.argument("names", nargs=-1, required=True, metavar="SETTING...")
+@click.argument(
+    "names", nargs=-1, required=True, metavar="SETTING...", shell_complete=complete_settings
+)
 @click.option("--validate-only", is_flag=True, help="Say whether it could be done; change nothing.")
 @output_option
 @target_options

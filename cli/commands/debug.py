@@ -45,7 +45,7 @@ def debug() -> None:
 
 @debug.command(
     epilog="Example: quorate debug bundle -b broker1:9092,broker2:9092 "
-    "--admin http://broker1:9292 --config /etc/quorate/1.toml --log-file /var/log/quorate.log"
+    "--admin http://broker1:9644 --config /etc/quorate/1.toml --log-file /var/log/quorate.log"
 )
 @click.option(
     "--output-file",

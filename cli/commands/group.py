@@ -88,7 +88,7 @@ def describe(
 
     JSON has the members always. `-` is for what is not there: no commit yet, no member, or a
     partition that exists no more. Exits with 1 when a group does not exist, or the end of a
-    partition could not be asked for.
+    partition could not be asked for: the group's lag is `-` then, not the sum of the rest.
     """
     from cli.groups import describe as described
 

@@ -156,7 +156,7 @@ def _carry_out(
     )[group]
     answer = clients.result_of(future, target, f"resetting offsets of group {group!r}")
     return {
-        (each.topic, each.partition): f"{each.error.str()} [{each.error.name()}]"
+        (each.topic, each.partition): clients.told(each.error)
         for each in answer.topic_partitions
         if each.error is not None
     }

@@ -62,7 +62,8 @@ def dump(
     else:
         _warn_if_running(root.path)
     question = Question(records, areas or (("partitions",) if places else AREAS), places)
-    count, first = _show(_progress(lines(path, root, question)), output, only_damage=damage)
+    found = _told_if_none(_progress(lines(path, root, question)), of_topics=bool(places))
+    count, first = _show(found, output, only_damage=damage)
     if first is not None:
         raise CommandFailed(
             f"{path}: damaged in {count} place{'s' if count != 1 else ''}, first "
@@ -101,6 +102,16 @@ def _show(lines: Iterable[Line], output: str, *, only_damage: bool) -> tuple[int
         if line.what != "file" or line.damage is not None:
             click.echo(line.text())
     return count, first
+
+
+def _told_if_none(lines: Iterable[Line], *, of_topics: bool) -> Iterator[Line]:
+    """The same; says on stderr when there is no line of the topics that were asked for."""
+    none = True
+    for line in lines:
+        none = False
+        yield line
+    if none and of_topics:
+        note("quorate: nothing here is of the topics or partitions that --topic names")
 
 
 def _progress(lines: Iterable[Line]) -> Iterator[Line]:

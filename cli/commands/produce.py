@@ -13,7 +13,7 @@ from cli import clients
 from cli.completing import complete_topics
 from cli.context import Setting, Target, output_option, target_options
 from cli.exits import CommandFailed, ExitCode
-from cli.interrupts import Interrupts
+from cli.interrupts import Interrupts, Terminated
 from cli.output import emit_json, note
 from cli.patience import Progress, waiting
 from cli.reading import Headers, Outgoing, Text, json_records, text_records
@@ -44,7 +44,7 @@ class Tally:
     def count_failure(self, error: KafkaError) -> None:
         """One record was not acknowledged."""
         self.failed += 1
-        reason = f"{error.str()} [{error.name()}]"
+        reason = clients.told(error)
         if reason in self.reasons or len(self.reasons) < DISTINCT_ERRORS_MAX:
             self.reasons[reason] = self.reasons.get(reason, 0) + 1
 
@@ -199,7 +199,7 @@ def send_all(
     try:
         send(client, topic, partition, common, lines, tally)
         left = flush(client, limit_s + 5)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, Terminated):
         _report(tally, client.flush(2), started, output)
         raise
     except CommandFailed:

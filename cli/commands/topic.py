@@ -9,10 +9,11 @@ import click
 
 from cli import clients
 from cli.commands.topic_changes import add_partitions, alter, trim
-from cli.completing import complete_topics
+from cli.completing import complete_assignments, complete_topics
 from cli.context import Setting, Target, output_option, target_options
 from cli.exits import CommandFailed, ExitCode
-from cli.output import emit_rows
+from cli.output import emit_rows, note
+from cli.places import Place, positions
 
 if TYPE_CHECKING:
     from confluent_kafka.admin import AdminClient
@@ -53,6 +54,7 @@ topic.add_command(trim)
     "configs",
     type=Setting(),
     multiple=True,
+    shell_complete=complete_assignments,
     help="A setting of the topic, for example retention.ms=3600000. May be repeated.",
 )
 @click.option("--if-not-exists", is_flag=True, help="Succeed when the topic is already there.")
@@ -113,9 +115,16 @@ def list_topics(internal: bool, output: str, target: Target) -> None:
 @click.option("--offsets", is_flag=True, help="Also ask leaders for their first and next offset.")
 @output_option
 @target_options
-def describe(names: tuple[str, ...], offsets: bool, output: str, target: Target) -> None:
-    """Show leader, replicas and in-sync replicas of every partition."""
+@click.pass_context
+def describe(
+    ctx: click.Context, names: tuple[str, ...], offsets: bool, output: str, target: Target
+) -> None:
+    """Show leader, replicas and in-sync replicas of every partition.
+
+    Exits with 1 when a leader could not be asked for its offsets, which are `-` then.
+    """
     client = clients.admin(target)
+    failures: list[str] = []
     rows = partition_rows(client, names, target)
     columns = {
         "topic": "TOPIC",
@@ -125,9 +134,13 @@ def describe(names: tuple[str, ...], offsets: bool, output: str, target: Target)
         "in_sync": "IN SYNC",
     }
     if offsets:
-        _add_offsets(client, rows, target)
+        failures = _add_offsets(client, rows, target)
         columns |= {"first_offset": "FIRST", "next_offset": "NEXT"}
     emit_rows(output, rows, columns)
+    for text in failures:
+        note(f"quorate: {text}")
+    if failures:
+        ctx.exit(ExitCode.FAILED)
 
 
 def partition_rows(
@@ -153,29 +166,21 @@ def partition_rows(
     ]
 
 
-def _add_offsets(client: AdminClient, rows: list[dict[str, Any]], target: Target) -> None:
-    from confluent_kafka import TopicPartition
+def _add_offsets(client: AdminClient, rows: list[dict[str, Any]], target: Target) -> list[str]:
+    """None where there is no answer; returns why."""
     from confluent_kafka.admin import OffsetSpec
 
+    failures: dict[Place, str] = {}
     for key, spec in (
         ("first_offset", OffsetSpec.earliest()),
         ("next_offset", OffsetSpec.latest()),
     ):
-        wanted = {TopicPartition(row["topic"], row["partition"]): spec for row in rows}
-        answers = {
-            (place.topic, place.partition): future
-            for place, future in client.list_offsets(
-                wanted, request_timeout=target.timeout_s
-            ).items()
-        }
-        for row in rows:
-            place = (row["topic"], row["partition"])
-            row[key] = clients.result_of(
-                answers[place],
-                target,
-                f"asking for offsets of {place[0]} {place[1]}",
-                changes=False,
-            ).offset
+        wanted = [(row["topic"], row["partition"]) for row in rows]
+        found = positions(client, dict.fromkeys(wanted, spec), target)
+        for row, place in zip(rows, wanted, strict=True):
+            row[key] = found.offsets.get(place)
+        failures |= {place: failure.message for place, failure in found.failures.items()}
+    return [text for _, text in sorted(failures.items())]
 
 
 @topic.command(epilog="Example: quorate topic delete orders")

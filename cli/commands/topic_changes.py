@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from cli import clients
-from cli.completing import complete_topics
+from cli.completing import complete_assignments, complete_settings, complete_topics
 from cli.context import Setting, Target, output_option, target_options
 from cli.exits import CommandFailed, ExitCode
 from cli.output import emit_rows
@@ -14,7 +14,13 @@ from cli.output import emit_rows
 @click.command(epilog="Example: quorate topic alter orders --config retention.ms=3600000")
 @click.argument("name", shell_complete=complete_topics)
 @click.option(
-    "--config", "-c", "configs", type=Setting(), multiple=True, help="A setting to give the topic."
+    "--config",
+    "-c",
+    "configs",
+    type=Setting(),
+    multiple=True,
+    shell_complete=complete_assignments,
+    help="A setting to give the topic.",
 )
 @click.option(
     "--delete-config",
@@ -22,6 +28,7 @@ from cli.output import emit_rows
     "deleted",
     multiple=True,
     metavar="SETTING",
+    shell_complete=complete_settings,
     help="A setting to take away: the broker's, or the default, is in force again.",
 )
 @click.option("--validate-only", is_flag=True, help="Say whether it could be done; change nothing.")
@@ -57,7 +64,8 @@ def alter(
 def add_partitions(name: str, total: int, output: str, target: Target) -> None:
     """Give a topic more partitions. They cannot be taken away again.
 
-    Records that have a key may go to another partition than before.
+    Records that have a key may go to another partition than before. Clients notice when they next
+    refresh their metadata (metadata.max.age.ms, five minutes unless set).
     """
     from confluent_kafka.admin import NewPartitions
 

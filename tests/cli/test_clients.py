@@ -7,12 +7,19 @@ import json
 import socket
 
 import pytest
+from confluent_kafka import KafkaError
 
+from cli.clients import told
 from cli.exits import ExitCode
+from partitions.errors import ErrorCode
 from tests.cli.conftest import Runner
 from tests.cli.mock_cluster import BROKERS, PARTITIONS, MockCluster
 
 LOOKS = (("topic", "list"), ("cluster", "status"))
+
+
+LIBRDKAFKAS_OWN = {-1, 0, 2, 3, 4, 6, 10, 11, 17}
+"""Codes whose names there are not Kafka's."""
 
 
 def lines(text: str) -> list[str]:
@@ -189,3 +196,11 @@ def test_one_word_for_a_refused_connection(quorate: Runner) -> None:
     errors = {quorate(*command, "-b", "127.0.0.1:1").err for command in LOOKS}
     assert len(errors) == 1
     assert "(connection refused)" in errors.pop()
+
+
+def test_errors_have_kafkas_names() -> None:
+    """What is shown is found in docs/apis.md; librdkafka shortens some."""
+    for code in map(ErrorCode, LIBRDKAFKAS_OWN):
+        assert KafkaError(code).name() != code.name
+        assert told(KafkaError(code)).endswith(f"[{code.name}]")
+    assert told(KafkaError(KafkaError._TRANSPORT)).endswith("[_TRANSPORT]")

@@ -37,6 +37,15 @@ def test_commands_and_options_are_completed() -> None:
     assert complete("consume", "t", "--output", "") == ["table", "json"]
 
 
+def test_settings_are_those_of_their_owner() -> None:
+    assert complete("config", "set", "--topic", "t", "retention.b") == ["retention.bytes="]
+    assert complete("config", "unset", "--topic", "t", "retention.b") == ["retention.bytes"]
+    assert complete("config", "get", "--broker", "1", "log.retention.b") == ["log.retention.bytes"]
+    assert complete("topic", "create", "t", "-c", "retention.b") == ["retention.bytes="]
+    assert complete("topic", "alter", "t", "--delete-config", "retention.b") == ["retention.bytes"]
+    assert complete("config", "set", "--cluster", "node.i") == [], "it is in the broker's file only"
+
+
 def test_topics_are_those_of_the_cluster(mock: MockCluster) -> None:
     for name in ("red-one", "red-two", "blue", "__own"):
         mock.create(name)

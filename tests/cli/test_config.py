@@ -124,6 +124,15 @@ def test_no_answer_in_time(quorate: Runner, silent: str) -> None:
     assert (result.code, "gives no answer within 0.2 s" in result.err) == (ExitCode.TIMED_OUT, True)
 
 
+def test_a_change_without_an_answer_may_still_happen(quorate: Runner, silent: str) -> None:
+    """And one address that is connected to has all the time there is."""
+    twice = ("-b", f"{silent},{silent}", "--timeout", "0.2")
+    change = quorate("config", "set", "--topic", "t", "retention.ms=5", *twice)
+    assert (change.code, "gives no answer within 0.2 s" in change.err) == (ExitCode.TIMED_OUT, True)
+    assert "it may still happen" in change.err
+    assert "may still happen" not in quorate("config", "list", "--topic", "t", *twice).err
+
+
 def test_a_server_that_does_not_know_the_request(quorate: Runner, rude: str) -> None:
     result = quorate("config", "list", "--topic", "t", "-b", rude)
     assert result.code == ExitCode.FAILED

@@ -146,11 +146,42 @@ def test_refused_commits_and_leaders_that_are_away(quorate: Runner, fake: FakeAd
     result = quorate(*reset)
     assert result.code == ExitCode.FAILED
     assert "1 of 2 failed" in result.err
-    assert "UNKNOWN_TOPIC_OR_PART" in result.out
+    assert "[UNKNOWN_TOPIC_OR_PARTITION]" in result.out
     fake.altered.clear()
     fake.refused["t", 1] = KafkaError.NOT_LEADER_FOR_PARTITION
     assert quorate(*reset).code == ExitCode.FAILED
     assert not fake.altered
+
+
+def test_an_end_that_librdkafka_does_not_know_is_no_offset(
+    quorate: Runner, fake: FakeAdmin
+) -> None:
+    """Where a leader does not answer it gives -1001, and no error."""
+    fake.logs["t", 0] = (-1001, -1001)
+    described = quorate("group", "describe", "idle", "-o", "json")
+    assert described.code == ExitCode.FAILED
+    assert "t 0: its leader does not answer" in described.err
+    (found,) = json.loads(described.out)
+    assert [row["end"] for row in found["offsets"]] == [None, 50]
+    assert found["lag"] is None, "a part of it is not known"
+    reset = quorate("group", "reset-offsets", "idle", "--all-topics", "--to-latest", "--execute")
+    assert reset.code == ExitCode.TIMED_OUT
+    assert not fake.altered
+
+
+def test_offsets_of_a_topic_are_shown_where_leaders_answer(
+    quorate: Runner, fake: FakeAdmin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [{"topic": "t", "partition": n, "leader": 1} for n in (0, 1)]
+    monkeypatch.setattr("cli.commands.topic.partition_rows", lambda *_: rows)
+    fake.refused["t", 0] = KafkaError.NOT_LEADER_FOR_PARTITION
+    result = quorate("topic", "describe", "t", "--offsets", "-o", "json")
+    assert result.code == ExitCode.FAILED
+    assert "[NOT_LEADER_OR_FOLLOWER]" in result.err
+    assert [(row["first_offset"], row["next_offset"]) for row in json.loads(result.out)] == [
+        (None, None),
+        (0, 50),
+    ]
 
 
 def test_a_shift_needs_something_to_shift() -> None:
@@ -178,6 +209,11 @@ def test_groups_are_deleted_one_by_one(quorate: Runner, fake: FakeAdmin) -> None
     assert [row["outcome"] for row in json.loads(result.out)] == ["deleted", "failed", "failed"]
     assert fake.deleted == ["idle"]
     assert quorate("group", "delete", "nobody", "--if-exists").code == 0
+
+
+def test_a_group_that_cannot_be_deleted_says_what_to_do(quorate: Runner, fake: FakeAdmin) -> None:
+    assert "stop its consumers first" in quorate("group", "delete", "busy").err
+    assert "`quorate group list`" in quorate("group", "delete", "nobody").err
 
 
 def test_offsets_of_a_whole_topic_are_deleted_where_there_are_some(

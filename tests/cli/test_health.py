@@ -56,6 +56,17 @@ def test_a_dead_broker_that_is_still_listed_is_seen_to_be_dead() -> None:
     assert [row["reachable"] for row in found["brokers"]] == [True, True, False]
 
 
+def test_an_address_that_nobody_advertises_explains_a_broker_out_of_reach() -> None:
+    """The usual mistake of a first cluster; a name for a broker that is reached is none."""
+    other = Address("other", 9003)
+    found = summarize(asked(WELL, WELL, REFUSED) | {other: WELL})
+    assert found["reasons"][1:] == [
+        "other:9003 answers, but no broker advertises it: are the advertised.listeners of the "
+        "unreachable ones right?"
+    ]
+    assert summarize(asked(WELL, WELL, WELL) | {other: WELL})["healthy"]
+
+
 def test_a_voter_that_is_not_listed_any_more_is_missed() -> None:
     listed = {1: AT[1], 2: AT[2]}
     left = replace(WELL, brokers=listed, topics=(topic(1, live=(1, 2)),))

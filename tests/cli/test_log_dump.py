@@ -213,6 +213,8 @@ def test_a_topic_is_all_that_is_shown(quorate: Runner, data: Path) -> None:
     assert {each["file"].split("/")[0] for each in lines} == {"partitions"}
     assert dump(quorate, str(data), "--topic", "words:1") == (0, [])
     assert dump(quorate, str(data), "--topic", "other") == (0, [])
+    assert "nothing here is of" in quorate("log", "dump", str(data), "--topic", "other").err
+    assert "nothing here" not in quorate("log", "dump", str(data), "--topic", "words").err
 
 
 def test_a_broker_that_runs_is_said_and_not_disturbed(quorate: Runner, data: Path) -> None:

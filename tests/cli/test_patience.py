@@ -7,13 +7,15 @@ import signal
 import socket
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 
 from cli import patience
+from cli.commands.produce import Tally, send_all
 from cli.context import Address
 from cli.exits import ExitCode
-from cli.interrupts import Interrupts
+from cli.interrupts import Interrupts, Terminated
 from cli.patience import Reachability, waiting
 
 LONG_S = 120.0
@@ -65,6 +67,43 @@ def test_the_first_ctrl_c_waits_for_a_check_and_the_second_does_not() -> None:
         with pytest.raises(KeyboardInterrupt):
             os.kill(os.getpid(), signal.SIGINT)
     assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_sigterm_ends_a_command_in_order_and_the_second_at_once() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    with Interrupts() as interrupts:
+        os.kill(os.getpid(), signal.SIGTERM)
+        with pytest.raises(Terminated) as ended:
+            interrupts.check()
+        assert ended.value.exit_code == ExitCode.TERMINATED == 128 + signal.SIGTERM
+        assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+class Unanswered:
+    """In place of a producer: its records have no fate, and a SIGTERM comes while that is so."""
+
+    def __init__(self) -> None:
+        self.flushes: list[float] = []
+
+    def __len__(self) -> int:
+        return 1
+
+    def flush(self, limit_s: float) -> int:
+        self.flushes.append(limit_s)
+        if len(self.flushes) == 1:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return 1
+
+
+def test_sigterm_does_not_wait_for_records_without_a_fate(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    client: Any = Unanswered()
+    with pytest.raises(Terminated):
+        send_all(client, "t", -1, [], [], Tally(sent=1), LONG_S, "table")
+    assert len(client.flushes) == 2
+    assert "0 records acknowledged" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("command", [("topic", "list"), ("consume", "t")])

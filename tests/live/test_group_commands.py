@@ -266,8 +266,8 @@ def test_members_are_shown_and_protect_their_group(here: Here, tmp_path: Path) -
             one.send_signal(signal.SIGINT)
             assert one.wait(PATIENCE_S) == ExitCode.INTERRUPTED
             wait_for(lambda: is_stable(1, 0), PATIENCE_S, "the other to have all partitions")
-            two.send_signal(signal.SIGINT)
-            assert two.wait(PATIENCE_S) == ExitCode.INTERRUPTED
+            two.send_signal(signal.SIGTERM)
+            assert two.wait(PATIENCE_S) == ExitCode.TERMINATED, "as timeout(1) and systemd do it"
     assert here.groups()["team"] == "Empty"
     printed = [line for name in ("one", "two") for line in (tmp_path / name).read_text().split()]
     assert sorted(printed) == sorted(written), "each record once: all moves were in order"
