@@ -169,8 +169,8 @@ def test_records_before_a_line_that_is_none_are_sent_and_counted(here: Here) -> 
 
 
 def test_a_group_from_its_first_record_to_its_end(here: Here) -> None:
-    written = here.fill("orders")
-    consume = ("consume", "orders", "--group", "billing")
+    written = here.fill("group-orders")
+    consume = ("consume", "group-orders", "--group", "billing")
     here.succeeds(*consume, "--count", "3", "--no-commit")
     assert here.offsets("billing") == {}
     some = here.succeeds(*consume, "--count", "7").split()
@@ -186,11 +186,11 @@ def test_a_group_from_its_first_record_to_its_end(here: Here) -> None:
     listed = here.succeeds("group", "list", "--state", "empty").splitlines()
     assert any(line.split() == ["billing", "Empty", "Classic"] for line in listed)
 
-    here.succeeds("group", "delete-offsets", "billing", "--topic", "orders:0")
+    here.succeeds("group", "delete-offsets", "billing", "--topic", "group-orders:0")
     assert here.offsets("billing") == {1: EACH, 2: EACH}
     begins = here.succeeds(*consume, "--until-end").split()
     assert begins == [str(number) for number in range(0, PARTITIONS * EACH, PARTITIONS)]
-    here.succeeds("group", "delete-offsets", "billing", "--topic", "orders")
+    here.succeeds("group", "delete-offsets", "billing", "--topic", "group-orders")
     assert here.offsets("billing") == {}
     here.succeeds(*consume, "--count", "1")
     here.succeeds("group", "delete", "billing")
@@ -199,7 +199,7 @@ def test_a_group_from_its_first_record_to_its_end(here: Here) -> None:
     assert (gone.code, "no such group: billing" in gone.err) == (ExitCode.FAILED, True)
     assert here("group", "delete", "billing").code == ExitCode.FAILED
     here.succeeds("group", "delete", "billing", "--if-exists")
-    nothing = here("group", "delete-offsets", "billing", "--topic", "orders")
+    nothing = here("group", "delete-offsets", "billing", "--topic", "group-orders")
     assert nothing.code == ExitCode.FAILED
     assert "committed nothing" in nothing.err
 
