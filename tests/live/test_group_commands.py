@@ -80,10 +80,11 @@ class Here:
 
 @pytest.fixture
 def here(
-    common_cluster: Cluster, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    shared_cluster: Cluster, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> Here:
-    """The command line in this process."""
-    return Here(Runner(capfd, monkeypatch), common_cluster)
+    """The command line in this process; a cluster of its own, since retention would in time take
+    away what these tests write with timestamps of long ago."""
+    return Here(Runner(capfd, monkeypatch), shared_cluster)
 
 
 def lines(rows: list[dict[str, Any]]) -> bytes:
