@@ -23,6 +23,10 @@ import kafka
 
 HEARTBEAT_MS = 500
 POLL_S = 0.1
+# kafka-python (3.0.12) forgets a join that outlasts its poll, if changed metadata was the reason:
+# no heartbeat follows, and its session ends. So a poll has to outlast joins; one that waits for
+# records comes back with the next heartbeat all the same.
+KAFKA_PYTHON_POLL_MS = 10_000
 
 
 class Options(NamedTuple):
@@ -89,7 +93,7 @@ def with_kafka_python(options: Options) -> None:
     )
     while not leave.is_set():
         try:
-            records = consumer.poll(timeout_ms=int(POLL_S * 1000))
+            records = consumer.poll(timeout_ms=KAFKA_PYTHON_POLL_MS)
             for record in [each for some in records.values() for each in some]:
                 processed(record.partition, record.offset)
             if records:
