@@ -70,6 +70,7 @@ def commit(services: Services, context: RequestContext, request: Any) -> Answer:
     for asked in request.topics:
         fault = _topic_fault(services, context, asked.name)
         topic = services.image().topic(asked.name)
+        topic_id = topic.topic_id if topic is not None else b""
         parts = []
         for part in asked.partitions:
             error = fault or _commit_fault(services, topic, part)
@@ -80,7 +81,7 @@ def commit(services: Services, context: RequestContext, request: Any) -> Answer:
             if error is ErrorCode.NONE:
                 answers.append(answer)
                 place = (asked.name, part.partition_index)
-                wanted[place] = _committed(services, request, part)
+                wanted[place] = _committed(services, request, part, topic_id)
         topics.append(_C.OffsetCommitResponseTopic(name=asked.name, partitions=parts))
     body = _C.OffsetCommitResponse(topics=topics)
     if not wanted:
@@ -96,7 +97,7 @@ def _commit_fault(services: Services, topic: Topic | None, part: Any) -> ErrorCo
     return ErrorCode.NONE
 
 
-def _committed(services: Services, request: Any, part: Any) -> CommittedOffset:
+def _committed(services: Services, request: Any, part: Any, topic_id: bytes) -> CommittedOffset:
     now_ms = services.reactor.wall_ms()
     keep_ms = request.retention_time
     return CommittedOffset(
@@ -105,6 +106,7 @@ def _committed(services: Services, request: Any, part: Any) -> CommittedOffset:
         part.committed_metadata or "",
         now_ms,
         min(now_ms + keep_ms, INT64_MAX) if keep_ms >= 0 else -1,
+        topic_id,
     )
 
 

@@ -100,10 +100,12 @@ class Appender:
         """Is some change of it not settled, appended or not?"""
         return key in self._on_their_way.get(key.group, ())
 
-    def keys(self) -> Iterator[Key]:
-        """Every key with a change that is not settled."""
-        for keys in self._on_their_way.values():
-            yield from keys
+    def unsettled(self) -> Iterator[Change]:
+        """The last change of each key that has one on its way."""
+        batches = [change for batch in self._open for change in batch.changes]
+        waiting = [change for asked in self._waiting for change in asked.changes]
+        for key, value in dict(batches + waiting).items():
+            yield Change(key, value)
 
     def waiting_keys(self) -> set[Key]:
         """Keys of changes that are not appended yet, and may still be refused."""

@@ -93,14 +93,16 @@ class GroupCoordinators:
         """Offsets that were loaded may be in topics that were deleted while nobody coordinated.
 
         They may just as well be in topics that were made since, of which the image here has not
-        heard yet, though the former coordinator had: so it must catch up first. A topic that was
-        deleted and made again meanwhile cannot be told from one that was not: records hold its
-        name alone.
+        heard yet, though the former coordinator had: so it must catch up first.
         """
+
+        def id_of(name: str) -> bytes | None:
+            topic = self._image().topic(name)
+            return None if topic is None else topic.topic_id
 
         def caught_up(sure: bool) -> None:
             if sure:
-                coordinator.know_topics(lambda name: self._image().topic(name) is not None)
+                coordinator.know_topics(id_of)
             else:
                 again_us = self._reactor.now_us() + CATCH_UP_AGAIN_US
                 self._reactor.call_at(again_us, partial(self._loaded, coordinator))
@@ -111,7 +113,7 @@ class GroupCoordinators:
     def image_changed(self, delta: ImageDelta) -> None:
         """Offsets in topics that are deleted go too."""
         if delta.topics_deleted and self._coordinators:
-            gone = frozenset([topic.name for topic in delta.topics_deleted])
+            gone = {topic.name: topic.topic_id for topic in delta.topics_deleted}
             for coordinator in self._coordinators.values():
                 coordinator.forget_topics(gone)
 

@@ -12,6 +12,7 @@ from enum import Enum
 
 import structlog
 
+from partitions.coordinators.groups import removing
 from partitions.coordinators.groups.alarms import Alarms
 from partitions.coordinators.groups.answers import GroupDescription, GroupSnapshot, Persist
 from partitions.coordinators.groups.appending import Appender
@@ -28,7 +29,6 @@ from partitions.coordinators.groups.expiry import expired
 from partitions.coordinators.groups.group import ClassicGroup
 from partitions.coordinators.groups.loading import Loader
 from partitions.coordinators.groups.offsets import Books, Place
-from partitions.coordinators.groups.removing import Removal, offsets_of, unless_it_stays
 from partitions.coordinators.groups.rewriting import Rewriter
 from partitions.coordinators.groups.schemas import (
     Change,
@@ -323,7 +323,7 @@ class Coordinator:
             done(error)
             self.rewriter.look()
 
-        Removal(self._reactor, self._books, self._appender).start(keys, settled, late=late)
+        removing.Removal(self._reactor, self._books, self._appender).start(keys, settled, late=late)
 
     def topics_in_use(self, group_id: str) -> frozenset[str] | None:
         """Topics that members of the group read; None: it cannot be known, it may be any."""
@@ -346,7 +346,7 @@ class Coordinator:
         if group is None:
             return ErrorCode.GROUP_ID_NOT_FOUND
         error = group.delete()
-        done = unless_it_stays(self._books, GroupKey(group_id), done)
+        done = removing.unless_it_stays(self._books, GroupKey(group_id), done)
         self._after(group)
         if error is ErrorCode.NONE:
             keys = [OffsetKey(group_id, *place) for place in self.offsets(group_id)]
@@ -354,23 +354,24 @@ class Coordinator:
             self._remove(keys, done, late=late)
         return error
 
-    def know_topics(self, exists: Callable[[str], bool]) -> None:
-        """Offsets in topics that do not exist go. `exists(name)` goes by all that could be known
-        when this coordinator was loaded."""
+    def know_topics(self, id_of: Callable[[str], bytes | None]) -> None:
+        """Offsets in topics that do not exist go. `id_of(name)`, None for no such topic, goes by
+        all that could be known when this coordinator was loaded."""
         self.knows_topics = True
-        topics = {topic for book in self._books.groups.values() for topic, _ in book.offsets}
-        self.forget_topics(frozenset([topic for topic in topics if not exists(topic)]))
+        self._forget(removing.not_as_in(id_of))
 
-    def forget_topics(self, topics: frozenset[str]) -> None:
-        """Topics were deleted: committed offsets in them go too. Before `know_topics` it may be
-        a former topic of that name, whose deletion is heard of here after offsets in a new one
-        were committed elsewhere."""
-        if self.state is not State.ACTIVE or not self.knows_topics:
-            return
-        keys = offsets_of(self._books.keys(), topics)
-        late = offsets_of(self._appender.keys(), topics)
-        if keys or late:
-            self._remove(keys, self._forgotten, late=late)
+    def forget_topics(self, deleted: Mapping[str, bytes]) -> None:
+        """Topics were deleted, by name their ids: committed offsets in them go too. Those without
+        an id only after `know_topics`: it may be a former topic of that name, whose deletion is
+        heard of here after offsets in a new one were committed elsewhere."""
+        self._forget(removing.among(deleted, by_name=self.knows_topics))
+
+    def _forget(self, gone: removing.Gone) -> None:
+        if self.state is State.ACTIVE:
+            keys = removing.offsets_in(self._books.offsets(), gone)
+            late = removing.offsets_in(self._appender.unsettled(), gone)
+            if keys or late:
+                self._remove(keys, self._forgotten, late=late)
 
     def _forgotten(self, error: ErrorCode) -> None:
         if error not in (ErrorCode.NONE, ErrorCode.NOT_COORDINATOR):

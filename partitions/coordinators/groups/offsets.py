@@ -20,7 +20,7 @@ from partitions.coordinators.groups.schemas import (
 Place = tuple[str, int]
 """Topic and partition."""
 
-RECORD_OVERHEAD_BYTES = 64
+RECORD_OVERHEAD_BYTES = 84
 """All of a record in a batch but its texts and a group's members, at most."""
 
 
@@ -92,6 +92,12 @@ class Books:
                 yield GroupKey(group)
             for topic, partition in book.offsets:
                 yield OffsetKey(group, topic, partition)
+
+    def offsets(self) -> Iterator[Change]:
+        """Every committed offset."""
+        for group, book in self.groups.items():
+            for (topic, partition), value in book.offsets.items():
+                yield Change(OffsetKey(group, topic, partition), value)
 
     def value(self, key: Key) -> CommittedOffset | bytes | None:
         """A key's value now; None when it has none."""

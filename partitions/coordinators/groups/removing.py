@@ -7,14 +7,21 @@ away only while it is the one that was there when the removal began.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 from partitions.coordinators.groups.appending import Appender, Done
 from partitions.coordinators.groups.offsets import Books, size_of
-from partitions.coordinators.groups.schemas import Change, Key, OffsetKey
+from partitions.coordinators.groups.schemas import (
+    Change,
+    CommittedOffset,
+    Key,
+    OffsetKey,
+)
 from partitions.errors import ErrorCode
 from raftlog.seams import Reactor
 
+Gone = Callable[[str, bytes], bool]
+"""Is the topic of this name and id (empty: not known) no more?"""
 APPEND_BYTES = 1024 * 1024
 """Of tombstones asked for at one go."""
 LOOKED_AT_MAX = 10_000
@@ -87,6 +94,33 @@ def unless_it_stays(books: Books, key: Key, done: Done) -> Done:
     return settled
 
 
-def offsets_of(keys: Iterable[Key], topics: frozenset[str]) -> list[OffsetKey]:
-    """Those of `keys` that are positions in one of `topics`, in order."""
-    return sorted([key for key in keys if type(key) is OffsetKey and key.topic in topics])
+def offsets_in(changes: Iterable[Change], gone: Gone) -> list[OffsetKey]:
+    """Keys of those `changes` that are positions in topics that are gone, in order."""
+    return sorted(
+        [
+            key
+            for key, value in changes
+            if type(key) is OffsetKey
+            and type(value) is CommittedOffset
+            and gone(key.topic, value.topic_id)
+        ]
+    )
+
+
+def not_as_in(id_of: Callable[[str], bytes | None]) -> Gone:
+    """Topics that have no id, or another one, in `id_of`."""
+
+    def gone(name: str, topic_id: bytes) -> bool:
+        now = id_of(name)
+        return now is None or topic_id not in (b"", now)
+
+    return gone
+
+
+def among(deleted: Mapping[str, bytes], *, by_name: bool) -> Gone:
+    """Topics that are among `deleted`, ids by name; one whose id is not known only `by_name`."""
+
+    def gone(name: str, topic_id: bytes) -> bool:
+        return deleted.get(name) == topic_id if topic_id else by_name and name in deleted
+
+    return gone

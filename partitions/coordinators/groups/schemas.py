@@ -2,7 +2,8 @@
 
 Keys begin with an int16 that says what they are (0 and 1: a committed offset, 2: a group),
 values with the version of their layout. A value that is null takes the key's state away. What
-is written is version 3 of both values: version 4 differs only in being flexible.
+is written is version 4 of an offset, which has room for the topic's id, and version 3 of a group:
+its version 4 differs only in being flexible.
 """
 
 from __future__ import annotations
@@ -19,17 +20,22 @@ T = TypeVar("T")
 OFFSET_KEYS, GROUP_KEY = (0, 1), 2
 """Versions of keys. Others belong to newer kinds of groups and are passed over."""
 FLEXIBLE = 4
-_OFFSET_KEY_WRITTEN, _VALUE_WRITTEN = 1, 3
+_OFFSET_KEY_WRITTEN, _OFFSET_WRITTEN, _GROUP_WRITTEN = 1, 4, 3
 _WITH_EXPIRY = 1
 """The one version of an offset's value that has a time of expiry (and no leader epoch)."""
 _INT16, _INT32, _INT64 = Struct(">h"), Struct(">i"), Struct(">q")
 _OFFSET_HEAD = Struct(">hqi")
 _NO_TIME = -1
 _STRING_BYTES_MAX = 32_767
+_TOPIC_ID_TAG, _TOPIC_ID_BYTES = 0, 16
+_TOPIC_ID_HEAD = bytes([1, _TOPIC_ID_TAG, _TOPIC_ID_BYTES])
+"""Before the id, where it is the only tagged field."""
 _OFFSET_KIND, _GROUP_KIND = _INT16.pack(_OFFSET_KEY_WRITTEN), _INT16.pack(GROUP_KEY)
 _KEYS_WRITTEN = {_OFFSET_KIND: 2, _GROUP_KIND: 1}
 """How many strings follow each."""
-_VALUE_KIND = _INT16.pack(_VALUE_WRITTEN)
+_NO_TOPIC_ID = bytes(_TOPIC_ID_BYTES)
+"""Kafka's way of not saying."""
+_OFFSET_VALUE = _INT16.pack(_OFFSET_WRITTEN)
 
 
 class BadRecord(Exception):
@@ -62,6 +68,9 @@ class CommittedOffset(NamedTuple):
     """Wall clock at the commit."""
     expire_ms: int = _NO_TIME
     """Wall clock from which on it may go (old clients chose it); -1: by the broker's retention."""
+    topic_id: bytes = b""
+    """Of the topic that it is a position in; empty: not said, so its name alone tells. The
+    layout for `expire_ms` has no room for it."""
 
 
 class GroupValue(NamedTuple):
@@ -103,15 +112,17 @@ def encode_value(value: CommittedOffset | bytes | None) -> bytes | None:
     if value.expire_ms >= 0:
         head = _INT16.pack(_WITH_EXPIRY) + _INT64.pack(value.offset) + _string(value.metadata)
         return head + _INT64.pack(value.commit_ms) + _INT64.pack(value.expire_ms)
-    head = _OFFSET_HEAD.pack(_VALUE_WRITTEN, value.offset, value.leader_epoch)
-    return head + _string(value.metadata) + _INT64.pack(value.commit_ms)
+    head = _OFFSET_HEAD.pack(_OFFSET_WRITTEN, value.offset, value.leader_epoch)
+    text = value.metadata.encode()
+    tags = _TOPIC_ID_HEAD + value.topic_id if value.topic_id else b"\0"
+    return head + _unsigned(len(text) + 1) + text + _INT64.pack(value.commit_ms) + tags
 
 
 def encode_group(value: GroupValue) -> bytes:
     """The value of a group's record."""
     snapshot = value.snapshot
     parts = [
-        _INT16.pack(_VALUE_WRITTEN),
+        _INT16.pack(_GROUP_WRITTEN),
         _string(snapshot.protocol_type),
         _INT32.pack(snapshot.generation),
         _string(snapshot.protocol),
@@ -138,6 +149,16 @@ def _string(text: str | None) -> bytes:
         return _INT16.pack(-1)
     data = text.encode()
     return _INT16.pack(len(data)) + data
+
+
+def _unsigned(value: int) -> bytes:
+    """A varint."""
+    data = bytearray()
+    while value >= 0x80:
+        data.append(value & 0x7F | 0x80)
+        value >>= 7
+    data.append(value)
+    return bytes(data)
 
 
 def _bytes(data: bytes) -> bytes:
@@ -214,18 +235,36 @@ def _read(decoder: Callable[[bytes], T], data: bytes) -> T:
 
 
 def _decode_offset(data: bytes) -> CommittedOffset:
-    if data[:2] == _VALUE_KIND:
-        _, offset, epoch = _OFFSET_HEAD.unpack_from(data)
-        metadata, at = _text(data, _OFFSET_HEAD.size)
-        (commit_ms,) = _INT64.unpack_from(data, at)
-        return CommittedOffset(offset, epoch, metadata, commit_ms)
+    if data[:2] == _OFFSET_VALUE and (found := _decode_as_written(data)) is not None:
+        return found
     reader, version = _value_reader(data)
     offset = reader.int64()
     epoch = reader.int32() if version >= 3 else -1
     metadata = reader.text()
     commit_ms = reader.int64()
     expire_ms = reader.int64() if version == 1 else _NO_TIME
-    return CommittedOffset(offset, epoch, metadata, commit_ms, expire_ms)
+    topic_id = reader.tags().get(_TOPIC_ID_TAG, b"")
+    if len(topic_id) not in (0, _TOPIC_ID_BYTES):
+        raise IndexError(f"a topic id of {len(topic_id)} bytes")
+    if topic_id == _NO_TOPIC_ID:
+        topic_id = b""
+    return CommittedOffset(offset, epoch, metadata, commit_ms, expire_ms, topic_id)
+
+
+def _decode_as_written(data: bytes) -> CommittedOffset | None:
+    """The same for what is written here, unless its text is long: most of what is ever loaded."""
+    start = _OFFSET_HEAD.size + 1
+    end = start + data[start - 1] - 1
+    tags = end + _INT64.size
+    if not start <= end < start + 0x7F or len(data) != tags + 3 + _TOPIC_ID_BYTES:
+        return None
+    topic_id = data[tags + 3 :]
+    if data[tags : tags + 3] != _TOPIC_ID_HEAD or topic_id == _NO_TOPIC_ID:
+        return None
+    _, offset, epoch = _OFFSET_HEAD.unpack_from(data)
+    (commit_ms,) = _INT64.unpack_from(data, end)
+    text = data[start:end].decode()
+    return CommittedOffset(offset, epoch, text, commit_ms, _NO_TIME, topic_id)
 
 
 def _decode_group(data: bytes) -> GroupValue:
@@ -251,7 +290,7 @@ def _decode_member(reader: _Reader, version: int) -> MemberSnapshot:
     rebalance_ms = reader.int32() if version >= 1 else -1
     session_ms = reader.int32()
     subscription, assignment = reader.data(), reader.data()
-    reader.skip_tags()
+    reader.tags()
     return MemberSnapshot(
         member_id=member_id,
         group_instance_id=instance,
@@ -333,8 +372,9 @@ class _Reader:
             raise IndexError(f"an array of {count} does not fit")
         return count
 
-    def skip_tags(self) -> None:
-        if self._flexible:
-            for _ in range(self._unsigned()):
-                self._unsigned()
-                self._take(self._unsigned())
+    def tags(self) -> dict[int, bytes]:
+        found = {}
+        for _ in range(self._unsigned() if self._flexible else 0):
+            tag = self._unsigned()
+            found[tag] = self._take(self._unsigned())
+        return found

@@ -32,11 +32,12 @@ def record(change: Change) -> Record:
     return Record(key=encode_key(change.key), value=encode_value(change.value))
 
 
-def offset_record(group: str, partition: int, offset: int, topic: str = "t") -> Record:
+def offset_record(
+    group: str, partition: int, offset: int, topic: str = "t", topic_id: bytes = b""
+) -> Record:
     """A committed offset."""
-    return record(
-        Change(OffsetKey(group, topic, partition), CommittedOffset(offset, 3, "note", 1_000))
-    )
+    value = CommittedOffset(offset, 3, "note", 1_000, topic_id=topic_id)
+    return record(Change(OffsetKey(group, topic, partition), value))
 
 
 def group_record(group: str, generation: int = 1) -> Record:

@@ -6,9 +6,8 @@ from typing import Any
 
 import pytest
 
-from metadata.image import ImageDelta
 from partitions import wire
-from partitions.coordinators.groups import appending, broker, loading, removing
+from partitions.coordinators.groups import appending, loading, removing
 from partitions.coordinators.groups.answers import GroupSnapshot
 from partitions.coordinators.groups.clients import CoordinatorSettings
 from partitions.coordinators.groups.schemas import Change, GroupKey, GroupValue, encode_group
@@ -193,66 +192,6 @@ def test_a_group_whose_offsets_have_expired_goes_with_them() -> None:
     pass_a_day(services)
     assert fetched(services, "g") == {}
     assert described(services).group_state == "Dead"
-
-
-def read_topics(services: FakeServices) -> list[str]:
-    """In which group `g` has offsets."""
-    answer = ask(services, 9, 5, wire.messages(9).OffsetFetchRequest(group_id="g", topics=None))
-    return [topic.name for topic in answer.topics]
-
-
-def delete_topic(services: FakeServices, name: str) -> None:
-    gone = (services.topics[name],)
-    delta = ImageDelta(services.image().position, False, (), (), gone, (), ())
-    services.groups.image_changed(delta)
-    go_on(services)
-
-
-def test_offsets_in_a_deleted_topic_go() -> None:
-    services, _ = coordinating(offset_record("g", 0, 5), offset_record("g", 1, 6, topic="kept"))
-    services.add_topic("kept")
-    services.catching_up.pop()(True)
-    delete_topic(services, "t")
-    assert read_topics(services) == ["kept"]
-
-
-def test_offsets_in_a_topic_that_was_deleted_without_a_coordinator_go() -> None:
-    """But not before the image is known to have heard of all topics that there are."""
-    records = [offset_record("g", n, 5, topic=topic) for n in range(3) for topic in ("t", "gone")]
-    services, _ = coordinating(*records)
-    services.add_topic("t", 3)
-    assert read_topics(services) == ["gone", "t"]
-    services.catching_up.pop()(False)
-    go_on(services)
-    assert read_topics(services) == ["gone", "t"]
-    assert not services.catching_up
-    services.reactor.advance(broker.CATCH_UP_AGAIN_US)
-    services.catching_up.pop()(True)
-    go_on(services)
-    assert read_topics(services) == ["t"]
-    services.reactor.advance(600_000_000)
-    assert not services.catching_up, "once is enough"
-
-
-def test_a_deletion_that_is_heard_of_late_takes_no_offsets_in_a_new_topic_of_the_name() -> None:
-    """The former coordinator's image was ahead of this one's."""
-    services, _ = coordinating(offset_record("g", 0, 5))
-    delete_topic(services, "t")
-    services.catching_up.pop()(True)
-    go_on(services)
-    assert read_topics(services) == ["t"]
-
-
-def test_the_end_of_a_coordinator_ends_its_interest_in_topics() -> None:
-    services, replica = coordinating(offset_record("g", 0, 5, topic="gone"))
-    services.catching_up[0](False)
-    replica.lose()
-    services.groups.leadership(replica)
-    services.catching_up.pop()(True)
-    services.reactor.advance(broker.CATCH_UP_AGAIN_US)
-    assert not services.catching_up
-    go_on(services)
-    assert len(replica.batches) == 1
 
 
 def test_groups_are_listed_by_state_and_type() -> None:

@@ -174,9 +174,10 @@ async def until_loaded_by_another(cluster: SimCluster, former: SimBroker) -> Coo
     return coordinator
 
 
+@pytest.mark.parametrize("again", [False, True])
 @pytest.mark.parametrize("voters", [(1, 2, 3), (1,)])
 def test_a_coordinator_drops_offsets_in_topics_that_were_deleted_before_its_time(
-    voters: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
+    voters: tuple[int, ...], again: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With one voter, two of the brokers have their image and its position from it."""
     monkeypatch.setattr(GroupCoordinators, "image_changed", lambda self, delta: None)
@@ -187,6 +188,8 @@ def test_a_coordinator_drops_offsets_in_topics_that_were_deleted_before_its_time
         client, former = await begun(cluster, GroupHistory("g"))
         await client.create_topic("kept", 1, 3)
         await client.delete_topic("t")
+        if again:
+            await client.create_topic("t", 1, 3)
         coordinator = coordinator_on(former)
         if coordinator is not None:
             assert list(coordinator.offsets("g")) == [("t", 0)], "nobody has heard"

@@ -7,6 +7,7 @@ import struct
 import pytest
 
 from partitions.coordinators.groups import GroupSnapshot, MemberSnapshot
+from partitions.coordinators.groups.offsets import size_of
 from partitions.coordinators.groups.schemas import (
     BadRecord,
     Change,
@@ -20,6 +21,7 @@ from partitions.coordinators.groups.schemas import (
     encode_key,
     encode_value,
 )
+from partitions.records import HEADER_BYTES, Record, build_batch
 
 
 def string(text: str | None) -> bytes:
@@ -27,6 +29,7 @@ def string(text: str | None) -> bytes:
     return struct.pack(">h", -1 if text is None else len(data)) + data
 
 
+TOPIC_ID = bytes(range(16))
 KEY = OffsetKey("grüppe", "topic", 7)
 KEY_BYTES = struct.pack(">h", 1) + string("grüppe") + string("topic") + struct.pack(">i", 7)
 MEMBER = MemberSnapshot("m-1", "static", "client", "/10.0.0.1", 60_000, 10_000, b"sub", b"ass")
@@ -66,8 +69,25 @@ def test_keys_of_newer_kinds_are_passed_over(kind: int) -> None:
     "value, written",
     [
         (
-            CommittedOffset(100, 3, "note", 1_700_000_000_000),
-            struct.pack(">hqi", 3, 100, 3) + string("note") + struct.pack(">q", 1_700_000_000_000),
+            CommittedOffset(100, 3, "note", 1_700_000_000_000, topic_id=TOPIC_ID),
+            struct.pack(">hqi", 4, 100, 3)
+            + b"\x05note"
+            + struct.pack(">q", 1_700_000_000_000)
+            + b"\x01\x00\x10"
+            + TOPIC_ID,
+        ),
+        (
+            CommittedOffset(100, 3, "n" * 300, 5, topic_id=TOPIC_ID),
+            struct.pack(">hqi", 4, 100, 3)
+            + b"\xad\x02"
+            + b"n" * 300
+            + struct.pack(">q", 5)
+            + b"\x01\x00\x10"
+            + TOPIC_ID,
+        ),
+        (
+            CommittedOffset(100, 3, "", 5),
+            struct.pack(">hqi", 4, 100, 3) + b"\x01" + struct.pack(">q", 5) + b"\x00",
         ),
         (
             CommittedOffset(100, -1, "", 5, 99),
@@ -80,17 +100,47 @@ def test_offsets(value: CommittedOffset, written: bytes) -> None:
     assert decode(KEY_BYTES, written) == Change(KEY, value)
 
 
-@pytest.mark.parametrize("version", [0, 2])
+@pytest.mark.parametrize("version", [0, 2, 3])
 def test_older_offsets(version: int) -> None:
-    data = struct.pack(">hq", version, 100) + string("note") + struct.pack(">q", 5)
-    assert decode(KEY_BYTES, data) == Change(KEY, CommittedOffset(100, -1, "note", 5))
+    epoch = struct.pack(">i", 7) if version == 3 else b""
+    data = struct.pack(">hq", version, 100) + epoch + string("note") + struct.pack(">q", 5)
+    expected = CommittedOffset(100, 7 if epoch else -1, "note", 5)
+    assert decode(KEY_BYTES, data) == Change(KEY, expected)
 
 
-def test_newer_offsets() -> None:
-    """Version 4 is flexible: a tag, the topic's id, follows."""
-    data = struct.pack(">hqi", 4, 100, 3) + b"\x05note" + struct.pack(">q", 5)
-    data += b"\x01\x00\x10" + bytes(16)
-    assert decode(KEY_BYTES, data) == Change(KEY, CommittedOffset(100, 3, "note", 5))
+@pytest.mark.parametrize("text", [b"\x05note", b"\x00", b"\xad\x02" + b"n" * 300])
+@pytest.mark.parametrize(
+    "tags, topic_id",
+    [
+        (b"\x00", b""),
+        (b"\x01\x00\x10" + bytes(16), b""),
+        (b"\x02\x00\x10" + b"i" * 16 + b"\x07\x01x", b"i" * 16),
+        (b"\x01\x07\x10" + b"i" * 16, b""),
+    ],
+)
+def test_offsets_as_others_write_them(text: bytes, tags: bytes, topic_id: bytes) -> None:
+    """Kafka writes zeroes for a topic whose id it does not know; tags may follow that are new."""
+    data = struct.pack(">hqi", 4, 100, 3) + text + struct.pack(">q", 5) + tags
+    note = "note" if b"note" in text else "n" * max(len(text) - 2, 0)
+    expected = CommittedOffset(100, 3, note, 5, topic_id=topic_id)
+    assert decode(KEY_BYTES, data) == Change(KEY, expected)
+
+
+@pytest.mark.parametrize("size", [1, 15, 17])
+def test_a_topic_id_has_sixteen_bytes(size: int) -> None:
+    data = struct.pack(">hqi", 4, 100, 3) + b"\x01" + struct.pack(">q", 5)
+    with pytest.raises(BadRecord):
+        decode(KEY_BYTES, data + bytes([1, 0, size]) + b"i" * size)
+
+
+def test_no_record_takes_more_than_is_counted_for_it() -> None:
+    for metadata in ("", "é" * 100, "n" * 20_000):
+        value = CommittedOffset(2**63 - 1, 2**31 - 1, metadata, 2**63 - 1, topic_id=TOPIC_ID)
+        for some in ([value], [value] * 100, [value._replace(expire_ms=2**63 - 1)] * 100):
+            changes = [Change(KEY, each) for each in some]
+            records = [Record(key=encode_key(k), value=encode_value(v)) for k, v in changes]
+            batch = build_batch(records, base_timestamp=2**60)
+            assert len(batch) <= HEADER_BYTES + sum(map(size_of, changes))
 
 
 def test_groups() -> None:
