@@ -153,6 +153,8 @@ def _string(text: str | None) -> bytes:
 
 def _unsigned(value: int) -> bytes:
     """A varint."""
+    if value < 0x80:
+        return bytes((value,))
     data = bytearray()
     while value >= 0x80:
         data.append(value & 0x7F | 0x80)
