@@ -13,6 +13,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
+from cli.codes import code_name
 from cli.context import Target
 from cli.exits import CommandFailed, ExitCode
 from cli.patience import beside, waiting
@@ -209,8 +210,8 @@ def told(error: KafkaError) -> str:
     librdkafka has shorter names of its own for some. What never came from a broker has no other.
     """
     code = error.code()
-    known = code in ErrorCode.__members__.values()
-    return f"{error.str()} [{ErrorCode(code).name if known else error.name()}]"
+    of_broker = code >= ErrorCode.UNKNOWN_SERVER_ERROR
+    return f"{error.str()} [{code_name(code) if of_broker else error.name()}]"
 
 
 def no_partition(topic: str, partition: int, count: int) -> CommandFailed:

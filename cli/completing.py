@@ -30,8 +30,16 @@ def complete_groups(ctx: click.Context, parameter: click.Parameter, incomplete: 
     return _matching(ctx, incomplete, _groups)
 
 
+def complete_brokers(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
+    """Ids of the brokers that run."""
+    return _matching(ctx, incomplete, _brokers)
+
+
 def complete_settings(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
-    """Settings of what --topic, --broker or --cluster names; else of a topic."""
+    """Settings of what --topic, --broker or --cluster names; else of a topic.
+
+    Of `broker start`: all that its file may have.
+    """
     return [name for name in _settings(ctx) if name.startswith(incomplete)]
 
 
@@ -45,6 +53,8 @@ def complete_assignments(
 def _settings(ctx: click.Context) -> list[str]:
     from metadata.configs.table import BROKER_CONFIGS, TOPIC_CONFIGS
 
+    if ctx.command.name == "start":
+        return sorted(BROKER_CONFIGS)
     if ctx.params.get("broker") is None and not ctx.params.get("cluster"):
         return sorted(TOPIC_CONFIGS)
     shown = ctx.command.name == "get"
@@ -74,6 +84,13 @@ def _topics(address: Address) -> list[str]:
 
     found = ask(address, PATIENCE_S)
     return [topic.name for topic in found.topics] if isinstance(found, View) else []
+
+
+def _brokers(address: Address) -> list[str]:
+    from cli.survey import View, ask
+
+    found = ask(address, PATIENCE_S)
+    return [str(node) for node in found.brokers] if isinstance(found, View) else []
 
 
 def _groups(address: Address) -> list[str]:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from cli.clients import WHY_SILENT
+from cli.codes import code_name
 from cli.connection import Connection, Silence, Unavailable, attempt
 from cli.context import Address, Target
 from cli.exits import CommandFailed, ExitCode
@@ -100,7 +101,7 @@ def given(connection: Connection, owners: Sequence[Owner]) -> dict[Owner, list[d
         gone = owner.kind == TOPIC and result.error_code == ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
         if result.error_code and not gone:
             text = result.error_message or f"the settings of {owner} cannot be described"
-            raise Unavailable(f"{text} [{ErrorCode(result.error_code).name}]")
+            raise Unavailable(f"{text} [{code_name(result.error_code)}]")
         rows = [_row(entry) for entry in result.configs]
         kept = ("name", "value", "source")
         found[owner] = [
@@ -195,8 +196,8 @@ def _broken(address: Address, silence: Silence, *, changes: bool) -> CommandFail
 def _check(result: Any, doing: str, target: Target) -> None:
     if result.error_code == 0:
         return
-    code = ErrorCode(result.error_code)
-    exit_code = ExitCode.TIMED_OUT if code in _TIMED_OUT else ExitCode.FAILED
+    name = code_name(result.error_code)
+    exit_code = ExitCode.TIMED_OUT if result.error_code in _TIMED_OUT else ExitCode.FAILED
     raise CommandFailed(
-        f"{doing}: {result.error_message or code.name} [{code.name}] ({target.servers})", exit_code
+        f"{doing}: {result.error_message or name} [{name}] ({target.servers})", exit_code
     )

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from cli.codes import code_name
 from cli.connection import Connection, Silence, Unavailable, attempt
 from cli.context import Address
 from partitions import wire
@@ -23,7 +24,7 @@ def brokers(connection: Connection) -> dict[int, Address]:
     question = types.DescribeClusterRequest(include_fenced_brokers=True)
     answer = connection.call(wire.ApiKey.DESCRIBE_CLUSTER, CLUSTER_VERSION, question)
     if answer.error_code:
-        raise Unavailable(f"{answer.error_message} [{ErrorCode(answer.error_code).name}]")
+        raise Unavailable(f"{answer.error_message} [{code_name(answer.error_code)}]")
     return {each.broker_id: Address(each.host, each.port) for each in answer.brokers}
 
 
@@ -51,7 +52,7 @@ def row(node: int, address: Address, answer: Any, wanted: set[str]) -> dict[str,
     if isinstance(answer, Silence):
         return {**silent, "partitions": [], "reason": f"unreachable, {answer.reason}"}
     if answer.error_code or not answer.results:
-        reason = ErrorCode(answer.error_code or ErrorCode.UNKNOWN_SERVER_ERROR).name
+        reason = code_name(answer.error_code or ErrorCode.UNKNOWN_SERVER_ERROR)
         return {**silent, "partitions": [], "reason": reason}
     (result, *_) = answer.results
     partitions = [
@@ -75,7 +76,7 @@ def row(node: int, address: Address, answer: Any, wanted: set[str]) -> dict[str,
         "free_bytes": _known(result.usable_bytes),
         "offline": sum(each["offline"] for each in partitions),
         "partitions": partitions,
-        "reason": ErrorCode(result.error_code).name if result.error_code else None,
+        "reason": code_name(result.error_code) if result.error_code else None,
     }
 
 

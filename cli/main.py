@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -12,6 +13,9 @@ from click.shell_completion import CompletionItem
 
 from cli.exits import ExitCode
 from cli.output import flush_stdout, is_of_output, output_failed
+
+VARIABLE = "_QUORATE_COMPLETE"
+"""Where the scripts of `quorate completion` tell that a completion is wanted."""
 
 
 class Entry(NamedTuple):
@@ -120,6 +124,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: Sequence[str] | None) -> int:
+    if VARIABLE in os.environ:
+        importlib.import_module("cli.shells")  # click finds them there
     try:
         result = cli.main(args=arguments, prog_name="quorate", standalone_mode=False)
     except click.ClickException as error:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from cli.codes import code_name
 from cli.connection import Connection, Silence, Unavailable, attempt
 from cli.context import Address
 from cli.places import Place
 from partitions import wire
-from partitions.errors import ErrorCode
 
 COORDINATOR_VERSION = 2
 GROUP_KEY = 0
@@ -22,23 +22,21 @@ def coordinator(connection: Connection, group: str) -> Address:
     answer = connection.call(wire.ApiKey.FIND_COORDINATOR, COORDINATOR_VERSION, question)
     if answer.error_code:
         text = answer.error_message or f"it knows no coordinator of group {group!r}"
-        raise Unavailable(f"{text} [{ErrorCode(answer.error_code).name}]")
+        raise Unavailable(f"{text} [{code_name(answer.error_code)}]")
     return Address(answer.host, answer.port)
 
 
 def delete(
     address: Address, group: str, places: Iterable[Place], limit_s: float
-) -> dict[Place, ErrorCode] | Silence:
-    """What became of each place; Unavailable when the group as a whole is refused."""
+) -> dict[Place, int] | Silence:
+    """The error code of each place, or 0; Unavailable when the group as a whole is refused."""
     by_topic: dict[str, list[int]] = {}
     for topic, partition in places:
         by_topic.setdefault(topic, []).append(partition)
     return attempt(address, limit_s, lambda connection: _ask(connection, group, by_topic))
 
 
-def _ask(
-    connection: Connection, group: str, by_topic: Mapping[str, list[int]]
-) -> dict[Place, ErrorCode]:
+def _ask(connection: Connection, group: str, by_topic: Mapping[str, list[int]]) -> dict[Place, int]:
     types = wire.messages(wire.ApiKey.OFFSET_DELETE)
     topics = [
         types.OffsetDeleteRequestTopic(
@@ -50,9 +48,9 @@ def _ask(
     question = types.OffsetDeleteRequest(group_id=group, topics=topics)
     answer: Any = connection.call(wire.ApiKey.OFFSET_DELETE, 0, question)
     if answer.error_code:
-        raise Unavailable(f"group {group!r}: [{ErrorCode(answer.error_code).name}]")
+        raise Unavailable(f"group {group!r}: [{code_name(answer.error_code)}]")
     return {
-        (topic.name, part.partition_index): ErrorCode(part.error_code)
+        (topic.name, part.partition_index): part.error_code
         for topic in answer.topics
         for part in topic.partitions
     }

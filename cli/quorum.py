@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from cli.codes import code_name
 from cli.connection import Connection, Unavailable
 from partitions import wire
 from partitions.errors import ErrorCode
@@ -25,7 +26,7 @@ def describe(connection: Connection) -> dict[str, Any]:
     if any(codes) or not partitions:
         error = next((code for code in codes if code), ErrorCode.UNKNOWN_SERVER_ERROR)
         text = answer.error_message or "the quorum cannot be described"
-        raise Unavailable(f"{text} [{ErrorCode(error).name}]")
+        raise Unavailable(f"{text} [{code_name(error)}]")
     return summarize(partitions[0], addresses(answer.nodes))
 
 

@@ -9,12 +9,12 @@ from typing import Any, NamedTuple
 
 from cli import logdirs, quorum
 from cli.bundling import redaction
+from cli.codes import code_name
 from cli.configs import BROKER, TOPIC, Owner, given
 from cli.connection import Connection, Silence, Unavailable, attempt
 from cli.context import Address
 from cli.survey import ASKED_AT_ONCE_MAX, View
 from partitions import wire
-from partitions.errors import ErrorCode
 
 CLUSTER_VERSION = 2
 TOPICS_PER_REQUEST = 100
@@ -91,19 +91,11 @@ def topic_rows(view: View) -> list[dict[str, Any]]:
             "replicas": list(part.replica_nodes),
             "in_sync": list(part.isr_nodes),
             "offline": list(part.offline_replicas),
-            "error": _name(part.error_code) if part.error_code else None,
+            "error": code_name(part.error_code) if part.error_code else None,
         }
         for topic in view.topics
         for part in topic.partitions
     ]
-
-
-def _name(code: int) -> str:
-    """An error's; a broker of another release may know more of them."""
-    try:
-        return ErrorCode(code).name
-    except ValueError:
-        return f"error {code}"
 
 
 def _cluster(connection: Connection, asked: Asked) -> dict[str, Any]:
@@ -112,7 +104,7 @@ def _cluster(connection: Connection, asked: Asked) -> dict[str, Any]:
     question = types.DescribeClusterRequest(include_fenced_brokers=True)
     answer = connection.call(wire.ApiKey.DESCRIBE_CLUSTER, CLUSTER_VERSION, question)
     if answer.error_code:
-        raise Unavailable(f"{answer.error_message} [{_name(answer.error_code)}]")
+        raise Unavailable(f"{answer.error_message} [{code_name(answer.error_code)}]")
     return {
         "cluster_id": answer.cluster_id,
         "controller": answer.controller_id,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from cli.clients import refuse_client_settings
+from cli.completing import complete_assignments, complete_brokers
 from cli.context import Setting, Target, output_option, target_options
 from cli.exits import CommandFailed, ExitCode
 from cli.logs import FORMATS, configure
@@ -41,6 +42,7 @@ def broker() -> None:
     "overrides",
     type=Setting(),
     multiple=True,
+    shell_complete=complete_assignments,
     help="A setting that overrides file and environment. May be repeated.",
 )
 @click.option(
@@ -78,7 +80,7 @@ def start(
 
 
 @broker.command(epilog="Example: quorate broker drain 2 && ssh host2 systemctl restart quorate@2")
-@click.argument("broker", type=click.IntRange(0), metavar="ID")
+@click.argument("broker", type=click.IntRange(0), metavar="ID", shell_complete=complete_brokers)
 @click.option("--undo", is_flag=True, help="Let it lead again.")
 @click.option(
     "--wait",

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import click
 
-VARIABLE = "_QUORATE_COMPLETE"
-"""Where click's scripts tell this program that a completion is wanted."""
-
 
 @click.command(
     epilog="Example: quorate completion bash > ~/.local/share/bash-completion/completions/quorate"
-    "    or, for zsh in ~/.zshrc: source <(quorate completion zsh)"
+    "    or, for zsh in ~/.zshrc, after compinit: source <(quorate completion zsh)"
     "    or: quorate completion fish > ~/.config/fish/completions/quorate.fish"
 )
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
@@ -18,11 +15,11 @@ VARIABLE = "_QUORATE_COMPLETE"
 def completion(ctx: click.Context, shell: str) -> None:
     """Print the completion script for a shell.
 
-    Commands, options, their values and settings are completed; names of topics and groups too,
-    when the cluster of --bootstrap or QUORATE_BOOTSTRAP answers in less than a second.
+    Commands, options, their values and settings are completed; topics, groups and ids of brokers
+    too, when the cluster of --bootstrap or QUORATE_BOOTSTRAP answers in less than a second.
     """
-    from click.shell_completion import get_completion_class
+    from cli.main import VARIABLE
+    from cli.shells import Bash, Fish, Zsh
 
-    kind = get_completion_class(shell)
-    assert kind is not None
-    click.echo(kind(ctx.find_root().command, {}, "quorate", VARIABLE).source())
+    kind = {"bash": Bash, "zsh": Zsh, "fish": Fish}[shell]
+    click.echo(kind(ctx.find_root().command, {}, "quorate", VARIABLE).source(), nl=False)

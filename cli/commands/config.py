@@ -9,7 +9,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from cli.completing import complete_assignments, complete_settings, complete_topics
+from cli.completing import (
+    complete_assignments,
+    complete_brokers,
+    complete_settings,
+    complete_topics,
+)
 from cli.context import Setting, Target, output_option, target_options
 from cli.exits import CommandFailed, ExitCode
 from cli.output import emit_json, emit_record, emit_rows
@@ -36,7 +41,13 @@ def owner_options(command: Command) -> Command:
     """Add `--topic`, `--broker` and `--cluster`, of which one is given."""
     for option in (
         click.option("--cluster", is_flag=True, help="Of all brokers that have no own value."),
-        click.option("--broker", type=click.IntRange(0), metavar="ID", help="Of one broker."),
+        click.option(
+            "--broker",
+            type=click.IntRange(0),
+            metavar="ID",
+            shell_complete=complete_brokers,
+            help="Of one broker.",
+        ),
         click.option(
             "--topic", metavar="NAME", shell_complete=complete_topics, help="Of one topic."
         ),

@@ -10,6 +10,7 @@ from contextlib import suppress
 from typing import IO, TYPE_CHECKING, Any
 
 import click
+from click.shell_completion import CompletionItem
 
 from cli import clients
 from cli.completing import complete_groups, complete_topics
@@ -44,6 +45,13 @@ class StartOffset(click.ParamType[str | int]):
         if not str(value).isdecimal() or int(value) >= 2**63:
             self.fail(f"{value!r} is neither earliest, latest nor an offset", param, ctx)
         return int(value)
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """The two words."""
+        words = ("earliest", "latest")
+        return [CompletionItem(word) for word in words if word.startswith(incomplete)]
 
 
 @click.command(

@@ -71,6 +71,7 @@ def delete_offsets(group: str, wanted: tuple[Wanted, ...], output: str, target: 
     others fail.
     """
     clients.refuse_client_settings(target, "group delete-offsets")
+    from cli.codes import code_name
     from cli.commands.cluster import first_answer
     from cli.connection import Silence, Unavailable
     from cli.offsetdeletion import coordinator
@@ -92,7 +93,7 @@ def delete_offsets(group: str, wanted: tuple[Wanted, ...], output: str, target: 
             "topic": topic,
             "partition": partition,
             "outcome": "failed" if error else "deleted",
-            "error": error.name if error else None,
+            "error": code_name(error) if error else None,
         }
         for (topic, partition), error in sorted(found.items())
     ]

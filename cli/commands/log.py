@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from cli.commands.log_dump import dump
+from cli.completing import complete_topics
 from cli.context import Target, output_option, target_options
 from cli.exits import ExitCode
 from cli.output import emit_json, emit_rows, note
@@ -38,7 +39,13 @@ log.add_command(dump)
 
 
 @log.command(epilog="Example: quorate log dirs --topic orders --partitions")
-@click.option("--topic", "topics", multiple=True, help="Count this topic only. May be repeated.")
+@click.option(
+    "--topic",
+    "topics",
+    multiple=True,
+    shell_complete=complete_topics,
+    help="Count this topic only. May be repeated.",
+)
 @click.option("--partitions", is_flag=True, help="List every partition's copy.")
 @output_option
 @target_options
