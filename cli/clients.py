@@ -8,13 +8,13 @@ mistyped a port should not wait for it.
 from __future__ import annotations
 
 import logging
-import socket
 from collections.abc import Callable
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from cli.codes import code_name
 from cli.context import Target
+from cli.dialing import dial
 from cli.exits import CommandFailed, ExitCode
 from cli.patience import beside, waiting
 from partitions.errors import ErrorCode
@@ -54,9 +54,7 @@ def reach(target: Target) -> None:
     reasons = []
     for address in target.bootstrap:
         try:
-            socket.create_connection(
-                (address.host, address.port), timeout=target.timeout_s / len(target.bootstrap)
-            ).close()
+            dial(address, target.timeout_s / len(target.bootstrap)).close()
         except OSError as error:
             reasons.append(f"{address} ({reason_of(error)})")
         else:

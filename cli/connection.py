@@ -11,9 +11,11 @@ from collections.abc import Callable
 from typing import Any, NamedTuple, TypeVar
 
 from cli.context import Address
+from cli.dialing import dial, left_s
 from partitions import wire
 
-ANSWER_BYTES_MAX = 256 * 1024 * 1024
+ANSWER_BYTES_MAX = 32 * 1024 * 1024
+"""That is all of half a million partitions. To read an answer takes time that nothing bounds."""
 
 T = TypeVar("T")
 
@@ -62,7 +64,7 @@ class Connection:
 
     def open(self, address: Address) -> None:
         """OSError, TimeoutError among them."""
-        self._socket = socket.create_connection((address.host, address.port), self._left_s())
+        self._socket = dial(address, self._left_s())
 
     def close(self) -> None:
         """Harmless when it was never open."""
@@ -96,7 +98,4 @@ class Connection:
         return bytes(parts)
 
     def _left_s(self) -> float:
-        left = self._deadline - time.monotonic()
-        if left <= 0:
-            raise TimeoutError
-        return left
+        return left_s(self._deadline)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -11,6 +10,7 @@ from contextlib import contextmanager
 from typing import TypeVar
 
 from cli.context import Address
+from cli.dialing import dial
 from cli.output import note
 
 SILENT_S = 2.0
@@ -58,7 +58,7 @@ def beside(call: Callable[[], Value], check: Callable[[], object]) -> Value:
 def accepts(address: Address, timeout_s: float = CONNECT_S) -> bool:
     """Does anything listen there?"""
     try:
-        socket.create_connection((address.host, address.port), timeout_s).close()
+        dial(address, timeout_s).close()
     except OSError:
         return False
     return True

@@ -7,6 +7,8 @@ time: who is there, who is the controller, and who votes.
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -40,18 +42,31 @@ class View:
     """Node ids; None when it does not tell."""
 
 
-def survey(bootstrap: Iterable[Address], limit_s: float) -> dict[Address, View | Silence]:
-    """Ask the bootstrap addresses, and every broker that any answer names, at once."""
+def survey(
+    bootstrap: Iterable[Address], limit_s: float, most: int | None = None, until: float = math.inf
+) -> dict[Address, View | Silence]:
+    """Ask the bootstrap addresses, and every broker that any answer names, at once.
+
+    Of those that answers name no more are asked than make `most` with the bootstrap addresses, and
+    nobody after `until` (of the monotonic clock, in seconds). Who was not asked is not returned.
+    """
+
+    def asked(address: Address) -> View | Silence | None:
+        left_s = until - time.monotonic()
+        return ask(address, min(limit_s, left_s)) if left_s > 0 else None
+
     found: dict[Address, View | Silence] = {}
     wanted = list(dict.fromkeys(bootstrap))
     with ThreadPoolExecutor(ASKED_AT_ONCE_MAX) as pool:
         for _ in range(ROUNDS_MAX):
-            answers = pool.map(lambda address: ask(address, limit_s), wanted)
-            found.update(zip(wanted, list(answers), strict=True))
+            answers = zip(wanted, list(pool.map(asked, wanted)), strict=True)
+            found |= {address: answer for address, answer in answers if answer is not None}
             views = [view for view in found.values() if isinstance(view, View)]
             named = dict.fromkeys(address for view in views for address in view.brokers.values())
             wanted = [address for address in named if address not in found]
-            if not wanted:
+            if most is not None:
+                wanted = wanted[: max(0, most - len(found))]
+            if not wanted or time.monotonic() >= until:
                 break
     return found
 

@@ -12,8 +12,9 @@ Rules:
   below a data directory are listed, not copied; `meta.properties` is the exception.
 * Of settings whose name says that they are secret only the name is put in (`redaction`). A settings
   file is never copied: what was parsed is written out.
-* Everything is bounded: each member, the archive, each broker's time. What fails becomes a line of
-  the manifest, and the archive is made anyhow.
+* Everything is bounded: each member, the archive, each broker's time, how many brokers are asked
+  and for how long altogether, names' look-ups included. What fails or is left out becomes a line
+  of the manifest, and the archive is made anyhow.
 * The answers are those of the other commands (`cli.survey`, `cli.quorum`, `cli.logdirs`,
   `cli.configs`, `cli.groups`); what is asked here only is what they do not show.
 """

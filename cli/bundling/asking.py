@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -48,25 +49,33 @@ class Asked(NamedTuple):
 Question = Callable[[Connection, Asked], Any]
 
 
-def ask_all(found: Mapping[Address, View | Silence], limit_s: float) -> Iterator[Answers]:
-    """Every broker of a survey that answered, each within `limit_s`, in order of their names."""
+def ask_all(
+    found: Mapping[Address, View | Silence], limit_s: float, until: float = math.inf
+) -> Iterator[Answers]:
+    """Every broker of a survey that answered, each within `limit_s`, in order of their names.
+
+    After `until` (of the monotonic clock, in seconds) nothing is asked any more.
+    """
     asked = [
         Asked(address, next((n for n, a in view.brokers.items() if a == address), None), view)
         for address, view in found.items()
         if isinstance(view, View)
     ]
     with ThreadPoolExecutor(ASKED_AT_ONCE_MAX) as pool:
-        yield from sorted(pool.map(lambda each: ask(each, limit_s), asked), key=lambda a: a.name)
+        yield from sorted(
+            pool.map(lambda each: ask(each, limit_s, until), asked), key=lambda a: a.name
+        )
 
 
-def ask(asked: Asked, limit_s: float) -> Answers:
+def ask(asked: Asked, limit_s: float, until: float = math.inf) -> Answers:
     """One broker. A question that it cannot answer does not keep the others from being asked."""
     answers = Answers(asked.name, {"topics.json": topic_rows(asked.view)}, {})
-    deadline = time.monotonic() + limit_s
+    deadline = min(time.monotonic() + limit_s, until)
+    whose = "the time for all brokers is" if deadline == until else f"its {limit_s:g} s are"
     for name, question in QUESTIONS.items():
         left_s = deadline - time.monotonic()
         if left_s <= 0:
-            answers.missing[name] = f"not asked: its {limit_s:g} s are over"
+            answers.missing[name] = f"not asked: {whose} over"
             continue
         try:
             found = attempt(asked.address, left_s, lambda c, q=question: q(c, asked))  # type: ignore[misc]

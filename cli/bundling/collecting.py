@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -21,6 +22,11 @@ from cli.output import note
 from cli.survey import ASK_S, View, survey
 
 Found = dict[Address, View | Silence]
+
+BROKERS_MAX = 128
+"""As many are asked, and those that the command names: answers may name any number of others."""
+ALL_BROKERS_TIMES = 6
+"""All brokers together are asked for this many times --timeout."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,36 +71,67 @@ def collect(contents: Contents, wish: Wish) -> Found:
 
 def _brokers(contents: Contents, target: Target, here: list[Place]) -> Found:
     known = [*target.bootstrap, *(place.kafka for place in here if place.kafka is not None)]
-    found = survey(known, min(ASK_S, target.timeout_s))
+    step_s, all_s = min(ASK_S, target.timeout_s), ALL_BROKERS_TIMES * target.timeout_s
+    until = time.monotonic() + all_s
+    found, unasked = asked_only(survey(known, step_s, BROKERS_MAX, until))
     _miss_silent(contents, found)
     reachable = tuple(each for each, answer in found.items() if isinstance(answer, View))
     if not reachable:
         return found
     contents.add_json("cluster/status.json", summarize(found))
-    found |= _fenced(contents, reachable, found, min(ASK_S, target.timeout_s))
-    for answers in ask_all(found, target.timeout_s):
+    fenced, more = _fenced(contents, reachable, found, step_s, until)
+    found, unasked = found | fenced, unasked | more
+    if unasked:
+        why = f"at most {BROKERS_MAX} are asked, for {all_s:g} s at most"
+        contents.miss(f"{len(unasked)} more brokers", f"named by others, and not asked: {why}")
+    for answers in ask_all(found, target.timeout_s, until):
         for name, document in answers.documents.items():
             contents.add_json(f"brokers/{answers.name}/{name}", document)
         for name, why in answers.missing.items():
             contents.miss(f"brokers/{answers.name}/{name}", why)
-    asked = replace(target, bootstrap=reachable, timeout_s=min(ASK_S, target.timeout_s))
-    groups = grouping.collect(asked, contents.miss, target.timeout_s)
-    contents.add_json(grouping.NAME, groups)
+    left_s = min(target.timeout_s, until - time.monotonic())
+    if unasked or left_s <= 0:
+        # A client makes a thread for every broker that is named.
+        why = "too many brokers are named" if unasked else "the time for all brokers is over"
+        contents.miss(grouping.NAME, f"not asked: {why}")
+        return found
+    asked = replace(target, bootstrap=reachable, timeout_s=step_s)
+    contents.add_json(grouping.NAME, grouping.collect(asked, contents.miss, left_s))
     return found
 
 
+def asked_only(found: Found) -> tuple[Found, set[Address]]:
+    """The views without the brokers that were not asked, and these."""
+    views = [view for view in found.values() if isinstance(view, View)]
+    named = {address for view in views for address in view.brokers.values()}
+    cut = {
+        address: replace(v, brokers={n: a for n, a in v.brokers.items() if a in found})
+        if isinstance(v, View)
+        else v
+        for address, v in found.items()
+    }
+    return cut, named - found.keys()
+
+
 def _fenced(
-    contents: Contents, reachable: Iterable[Address], found: Found, limit_s: float
-) -> Found:
-    """Brokers that are registered, and that no Metadata answer lists: they may answer even so."""
+    contents: Contents, reachable: Iterable[Address], found: Found, step_s: float, until: float
+) -> tuple[Found, set[Address]]:
+    """Brokers that are registered, and that no Metadata answer lists: they may answer even so.
+
+    Also those of them that were not asked.
+    """
     for address in reachable:
+        if (left_s := until - time.monotonic()) <= 0:
+            break
         with suppress(Unavailable):
-            listed = attempt(address, limit_s, logdirs.brokers)
+            listed = attempt(address, min(step_s, left_s), logdirs.brokers)
             if not isinstance(listed, Silence):
-                more = survey([each for each in listed.values() if each not in found], limit_s)
+                wanted = [each for each in dict.fromkeys(listed.values()) if each not in found]
+                first = wanted[: max(0, BROKERS_MAX - len(found))]
+                more, _ = asked_only(survey(first, step_s, 0, until))
                 _miss_silent(contents, more)
-                return more
-    return {}
+                return more, set(wanted) - more.keys()
+    return {}, set()
 
 
 def _miss_silent(contents: Contents, found: Found) -> None:

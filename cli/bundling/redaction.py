@@ -10,18 +10,21 @@ from typing import Any
 HIDDEN = "(redacted)"
 PROBLEM_LINES_MAX = 1000
 
-_SECRET = re.compile(r"password|passwd|passphrase|secret|token|key|credential|jaas", re.IGNORECASE)
-_USER = re.compile(r"://[^\s\"',]{1,200}@")
-"""Up to the last one: a password may hold slashes, and further ones."""
+_WORDS = "pass|pwd|secret|token|credential|jaas"
+"""`pass` is in password, passwd and passphrase, and in names that are no secrets: so be it."""
+_SECRET = re.compile(rf"{_WORDS}|key", re.IGNORECASE)
+_USER = re.compile(r"://[^\s\"']{1,200}@")
+"""Up to the last one: a password may hold slashes, commas, and further ones."""
 _PEM = re.compile(r"(-----BEGIN [A-Z ]{0,40}PRIVATE KEY-----)[^-]*")
 _SPOKEN = re.compile(
-    r"((?:password|passwd|passphrase|secret|token|credential|jaas|authorization)[\w.\-]{0,64}\\{0,4}[\"']?"
+    rf"((?:{_WORDS}|authorization)[\w.\-]{{0,64}}\\{{0,4}}[\"']?"
     r"\s{0,4}[=:]\s{0,4})"
-    r"((?:basic|bearer)\s[^\s,;}\"']+|\[[^\]\n]*\]?|\\{1,4}\"[^\"\n]*\"?"
-    r"|b?\"(?:[^\"\\\n]|\\.)*\"?|b?'(?:[^'\\\n]|\\.)*'?|[^\s,;}]+)",
+    r"((?:basic|bearer)\s\S+|\[[^\]\n]*\]?|\\{1,4}\"[^\"\n]*\"?"
+    r"|b?\"(?:[^\"\\\n]|\\.)*\"?|b?'(?:[^'\\\n]|\\.)*'?|\S+)",
     re.IGNORECASE,
 )
-"""In a log. `key` alone is too common a word there."""
+"""In a log. `key` alone is too common a word there. What is not quoted goes on to the next space: a
+comma or a bracket may belong to the secret."""
 _LINE = re.compile(r"\s*[\"']?([\w.\-]{1,100})[\"']?\s*=\s*(.{0,200})")
 
 

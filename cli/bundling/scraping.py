@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import socket
 import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
+from cli.bundling import redaction
 from cli.bundling.contents import ITEM_BYTES_MAX
 from cli.context import Address
+from cli.dialing import dial, left_s
 
 PATHS = ("livez", "readyz", "metrics")
 ASKED_AT_ONCE_MAX = 16
@@ -43,22 +44,21 @@ def _page(address: Address, path: str, deadline: float, limit_s: float) -> Page:
         return Page(address, path, b"", f"no answer within {limit_s:g} s")
     except OSError as error:
         return Page(address, path, b"", (error.strerror or str(error)).lower())
-    except ValueError as error:
-        return Page(address, path, b"", f"no host's name: {error}")
 
 
 def get(address: Address, path: str, deadline: float) -> bytes:
-    """The status line, an empty line, and the body; OSError, TimeoutError after `deadline`.
+    """The status line, an empty line, and the body, secrets hidden.
 
+    Raises OSError, TimeoutError after `deadline`.
     `deadline` is of the monotonic clock, in seconds. A page that is not 200 is an answer too: an
     unready broker's says why.
     """
     ask = f"GET /{path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n"
-    with socket.create_connection((address.host, address.port), _left_s(deadline)) as connection:
+    with dial(address, left_s(deadline)) as connection:
         connection.sendall(ask.encode())
         received = bytearray()
         while len(received) <= ITEM_BYTES_MAX:
-            connection.settimeout(_left_s(deadline))
+            connection.settimeout(left_s(deadline))
             part = connection.recv(1 << 16)
             if not part:
                 break
@@ -67,11 +67,5 @@ def get(address: Address, path: str, deadline: float) -> bytes:
     status = head.partition(b"\r\n")[0]
     if not status.startswith(b"HTTP/"):
         raise ConnectionError("what answers there does not speak HTTP")
-    return status + b"\n\n" + body
-
-
-def _left_s(deadline: float) -> float:
-    left = deadline - time.monotonic()
-    if left <= 0:
-        raise TimeoutError
-    return left
+    text = status + b"\n\n" + body
+    return redaction.log_text(text.decode(errors="replace")).encode()

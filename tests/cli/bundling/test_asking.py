@@ -119,6 +119,16 @@ def test_an_admin_port_that_is_not_ready_is_an_answer() -> None:
     assert {page.text for page in pages} == {b"HTTP/1.1 503 Service Unavailable\n\nnot ready"}
 
 
+def test_what_an_admin_port_shows_has_no_secrets() -> None:
+    with server(
+        b'HTTP/1.1 200 OK\r\n\r\nx{to="http://me:hunt,er2@h"} 1\nPwd: hunt,er2\n'
+    ) as address:
+        pages = list(scraping.scrape([address], 10))
+    for page in pages:
+        assert b"er2" not in page.text
+        assert b'@h"} 1' in page.text
+
+
 def test_an_admin_port_of_an_impossible_name_is_missing() -> None:
     (why,) = {page.why for page in scraping.scrape([Address("a..b", 1)], 10)}
     assert why is not None

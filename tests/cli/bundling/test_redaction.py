@@ -38,6 +38,24 @@ def test_secrets_are_hidden_wherever_they_are_in_a_file() -> None:
     assert shown["secrets.deep.whatever"] == HIDDEN
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "ssl.pass",
+        "pwd",
+        "DB_PWD",
+        "passwd",
+        "key.passphrase",
+        "a.secret",
+        "token",
+        "my-credentials",
+    ],
+)
+def test_a_name_for_a_secret_is_one(name: str) -> None:
+    assert redaction.value_of(name, "hunter2") == HIDDEN
+    assert redaction.value_of("a", {name: "hunter2"}) == {name: HIDDEN}
+
+
 def test_of_a_file_that_is_no_toml_only_what_is_known_is_shown() -> None:
     text = 'node.id = 1\nlog.dirs = /no/quotes\nx.password = "hunter2\nhunter2==\nunknown = hunter2'
     found = redaction.settings(text, {"node.id": None, "log.dirs": None, "x.password": None})
@@ -60,6 +78,16 @@ def test_of_a_file_that_is_no_toml_only_what_is_known_is_shown() -> None:
         '"secret_key": ["a", "hunter2"] node=1',
         "Authorization: Bearer hunter2 node=1",
         "passphrase=hunter2 node=1",
+        "password=a,hunter2 node=1",
+        "password=a;b}hunter2, node=1",
+        "Authorization: Bearer a,hunter2 node=1",
+        "at http://me:a,hunter2@host/ node=1",
+        "ssl.pass=hunter2 node=1",
+        "db_pwd: hunter2 node=1",
+        "passwd=hunter2 node=1",
+        "secret=hunter2 node=1",
+        "token: hunter2 node=1",
+        "credential=hunter2 node=1",
         "key=-----BEGIN RSA PRIVATE KEY-----hunter2-----END RSA PRIVATE KEY----- node=1",
     ],
 )
