@@ -338,9 +338,10 @@ def delete(services: Services, context: RequestContext, request: Any) -> Answer:
             error = fault or (ErrorCode.NONE if known else ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
             answer = _D.OffsetDeleteResponsePartition(partition_index=index, error_code=error.value)
             parts.append(answer)
-            if error is ErrorCode.NONE and (asked.name, index) in coordinator.offsets(group_id):
-                places[asked.name, index] = None
+            if error is ErrorCode.NONE:
                 answers.append(answer)
+                if (asked.name, index) in coordinator.offsets(group_id):
+                    places[asked.name, index] = None
         topics.append(_D.OffsetDeleteResponseTopic(name=asked.name, partitions=parts))
     return _delete(services, context, coordinator, group_id, list(places), answers, topics)
 
@@ -361,11 +362,14 @@ def _delete(
             answer.error_code = error.value
         gather.arrived()
 
-    if places:
+    if answers:
         for answer in answers:
             answer.error_code = ErrorCode.COORDINATOR_NOT_AVAILABLE.value
         gather.expect()
-        coordinator.delete_offsets(group_id, places, settled)
+        if places:
+            coordinator.delete_offsets(group_id, places, settled)
+        else:  # that there is nothing to delete is only known by who leads still
+            coordinator.confirm(settled)
     body = _D.OffsetDeleteResponse(error_code=0, topics=topics)
     return gather.start(body, services.deadlines, context.received_us + TIMEOUT_US)
 

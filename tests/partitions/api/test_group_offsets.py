@@ -186,8 +186,28 @@ def test_only_members_of_the_generation_commit_while_there_are_members() -> None
     assert commit_errors(services, nobody, version=8) == [ErrorCode.ILLEGAL_GENERATION]
 
 
-def test_offsets_in_use_are_not_deleted() -> None:
+def delete_request(group: str) -> Any:
     m = wire.messages(47)
+    part = m.OffsetDeleteRequestPartition(partition_index=0)
+    topics = [m.OffsetDeleteRequestTopic(name="t", partitions=[part])]
+    return m.OffsetDeleteRequest(group_id=group, topics=topics)
+
+
+@pytest.mark.parametrize("leads, told", [(True, 0), (False, ErrorCode.NOT_COORDINATOR)])
+def test_that_there_is_no_offset_is_told_by_the_leader_only(leads: bool, told: int) -> None:
+    """A broker that was stopped while another one took commits does not know of them."""
+    services, replica = coordinating(offset_record("g", 1, 7))
+    client = Client(services)
+    client.send(47, 0, delete_request("g"))
+    services.reactor.settle()
+    assert client.receive() == []
+    (confirmed,) = replica.confirms
+    confirmed(leads)
+    ((_, answer),) = client.receive()
+    assert answer.topics[0].partitions[0].error_code == told
+
+
+def test_offsets_in_use_are_not_deleted() -> None:
     services, _ = coordinating(
         group_record("g"),
         offset_record("g", 0, 5),
@@ -196,9 +216,7 @@ def test_offsets_in_use_are_not_deleted() -> None:
     )
 
     def delete(group: str) -> Any:
-        part = m.OffsetDeleteRequestPartition(partition_index=0)
-        topics = [m.OffsetDeleteRequestTopic(name="t", partitions=[part])]
-        return ask(services, 47, 0, m.OffsetDeleteRequest(group_id=group, topics=topics))
+        return ask(services, 47, 0, delete_request(group))
 
     subscribed = delete("g").topics[0].partitions[0].error_code
     assert subscribed == ErrorCode.GROUP_SUBSCRIBED_TO_TOPIC
