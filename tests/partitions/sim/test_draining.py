@@ -8,16 +8,16 @@ import pytest
 
 from partitions.api import ALTER_CONFIGS, ControllerReply
 from partitions.errors import ErrorCode
-from partitions.records import Record, build_batch
 from partitions.replicas import draining, preferred
 from partitions.testing import SimCluster
 from raftlog.engine import Engine, Group
 from raftlog.types import ReplicaId, Role
+from tests.partitions.kit import batch_of
 
 PARTITIONS = 12
 SETTING = "broker.drain.enable"
 REBALANCE = "leader.imbalance.check.interval.seconds"
-BATCH = bytes(build_batch([Record(value=b"x")], base_timestamp=1_000_000))
+BATCH = batch_of(b"x")
 
 
 def leaders(cluster: SimCluster, topic: str = "t", count: int = PARTITIONS) -> list[int | None]:

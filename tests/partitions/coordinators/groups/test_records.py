@@ -20,12 +20,7 @@ from partitions.coordinators.groups.schemas import (
     encode_key,
     encode_value,
 )
-
-
-def string(text: str | None) -> bytes:
-    data = (text or "").encode()
-    return struct.pack(">h", -1 if text is None else len(data)) + data
-
+from tests.partitions.coordinators.groups.kit import string
 
 KEY = OffsetKey("grüppe", "topic", 7)
 KEY_BYTES = struct.pack(">h", 1) + string("grüppe") + string("topic") + struct.pack(">i", 7)
