@@ -86,6 +86,7 @@ class Faults:
         self.cluster: Cluster = cast.cluster
         self.counts: Counter[str] = Counter()
         self.probes: list[threading.Thread] = []
+        self._gap = 0
 
     def coordinator(self) -> int:
         """Of one of the steady groups, mostly; else any broker."""
@@ -127,6 +128,9 @@ class Faults:
     def pause(self) -> tuple[str, float]:
         """Requests reach it while it sleeps, and are read when it wakes up deposed."""
         broker = self.coordinator()
+        # What it holds nothing of, and another one will: an offset that is committed meanwhile.
+        self._gap = self.random.randrange(4)
+        self.admin.delete_offsets(LONE, broker, [self._gap])
         at = time.monotonic()
         self.cluster.pause(broker)
         long = self.random.uniform(2, 15)
@@ -191,8 +195,7 @@ class Faults:
         identity = (member.generation, member.member, member.instance)
         send = partial(self._send, broker, member.group, held, identity)
         if self.random.random() < 0.3:
-            asked = self.random.sample(range(4), 1)
-            send = partial(self.admin.delete_offsets, LONE, broker, asked, WAKE_S)
+            send = partial(self.admin.delete_offsets, LONE, broker, [self._gap], WAKE_S)
         thread = threading.Thread(target=send, daemon=True)
         thread.start()
         self.probes.append(thread)
