@@ -129,6 +129,10 @@ class BrokerLife:
         self._timeout_us = timeout_us
         self._epoch: int | None = None
         self._asking = False
+        self._asked: int | None = None
+        """The controller when it was last asked."""
+        self._questions = 0
+        """So many were asked or given up; only the answer to the last one counts."""
         self._timer: Timer | None = None
         self.on_fatal: Callable[[str], None] = lambda reason: None
         """Called with a sentence when the controller says this broker must not run."""
@@ -155,22 +159,32 @@ class BrokerLife:
         self._timer = self._reactor.call_at(self._reactor.now_us() + delay_us, self._tick)
 
     def _controller_changed(self, state: SoftState) -> None:
-        if state.leader is not None and not self._asking:
+        """Its session for this broker runs already. What the former one was asked may take as long
+        to fail: it is forgotten, and harmless if it was done."""
+        if state.leader is not None and (not self._asking or state.leader.node != self._asked):
+            self._asking = False
+            self._questions += 1
             self._next(0)
 
     def _tick(self) -> None:
         if self._asking:
             return
-        self._asking = True
         if self._epoch is None:
-            self._client.call(
-                REGISTER, self._fields(), self._registered, timeout_us=self._timeout_us
-            )
+            self._ask(REGISTER, self._fields(), self._registered)
         else:
             arguments = [self._me.node, self._epoch, self.caught_up]
-            self._client.call(
-                HEARTBEAT, arguments, self._heartbeat_answered, timeout_us=self._timeout_us
-            )
+            self._ask(HEARTBEAT, arguments, self._heartbeat_answered)
+
+    def _ask(self, operation: str, arguments: Any, on_answer: OnAnswer) -> None:
+        self._asking, self._asked = True, self._client.controller()
+        self._questions += 1
+        question = self._questions
+
+        def answered(answer: Answer) -> None:
+            if question == self._questions:
+                on_answer(answer)
+
+        self._client.call(operation, arguments, answered, timeout_us=self._timeout_us)
 
     def _fields(self) -> list[Any]:
         mine = self._registration
