@@ -13,8 +13,8 @@ T = TypeVar("T")
 class Decision(NamedTuple, Generic[T]):
     """Records to write as one entry, and the answer to give once it is committed.
 
-    Without records the answer rests on what is committed already and can be given at once
-    (once a linearizable read is, if it came from `Pipeline.image`).
+    Without records the answer rests on the image that it was made on: `metadata.quorum.deciding`
+    says when it is certain.
     """
 
     records: tuple[Record, ...]

@@ -1,31 +1,28 @@
 """The controller at work: what the leader of the metadata group does with operations.
 
-Decisions come from `metadata.controller`; here they are proposed as one entry each, in order,
-and answered when that entry is committed. A broker that does not lead (or whose no-op is
+Decisions come from `metadata.controller`; `deciding` proposes them as one entry each, in order,
+and says when they are answered. A broker that does not lead (or whose no-op is
 not committed yet) answers NOT_CONTROLLER and does nothing.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import structlog
 
 from metadata import controller as decide
-from metadata.codec import encode_entry
-from metadata.controller import Decision, Pipeline, Sessions, TopicDefaults
-from metadata.errors import MetadataError, RecordError
-from metadata.image import MetadataImage
+from metadata.controller import Sessions, TopicDefaults
+from metadata.errors import RecordError
 from metadata.quorum.application import MetadataApplication
 from metadata.quorum.client import HEARTBEAT, NOT_CONTROLLER, REGISTER
-from metadata.quorum.rpc import UNREACHABLE, Answer, OnAnswer, Rpc
+from metadata.quorum.deciding import Deciding
+from metadata.quorum.rpc import Answer, OnAnswer, Rpc
 from metadata.records import ConfigResource, FeatureRange, Listener, ResourceType
-from raftlog.engine import Outcome
-from raftlog.errors import NotLeader, Overloaded
 from raftlog.ready import SoftState
 from raftlog.seams import Reactor, Timer
-from raftlog.types import EntryKind, ReplicaId, Role
+from raftlog.types import ReplicaId, Role
 
 log = structlog.get_logger()
 
@@ -47,8 +44,6 @@ _SHAPE_ERRORS = (
     RecordError,
 )
 """What arguments of another shape than expected raise somewhere in an operation."""
-
-T = TypeVar("T")
 
 
 class ControllerSettings(NamedTuple):
@@ -75,7 +70,7 @@ class Controller:
         self._reactor = reactor
         self._app = app
         self._settings = settings
-        self._pipeline = Pipeline(app.image)
+        self._deciding = Deciding(reactor, app)
         self._sessions = Sessions(settings.session_timeout_us)
         self._active = False
         self._expiry: Timer | None = None
@@ -112,10 +107,10 @@ class Controller:
     def _activate(self) -> None:
         log.info("controller active", term=self._app.group.node.term)
         self._active = True
-        self._pipeline.start(self._app.image)
+        self._deciding.start()
         self._sessions.start(self._app.image, self._reactor.now_us())
         if self._app.image.cluster is None:
-            self._decide(
+            self._deciding.decide(
                 lambda image: decide.create_cluster(
                     image, self._settings.cluster_id, FEATURE_LEVEL
                 ),
@@ -123,7 +118,7 @@ class Controller:
                 _log_failure,
             )
         if self._settings.lost:
-            self._decide(
+            self._deciding.decide(
                 lambda image: decide.fence_lost(image, self._settings.lost),
                 lambda nodes: log.warning("lost brokers fenced", nodes=list(nodes)),
                 _log_failure,
@@ -136,10 +131,11 @@ class Controller:
             return
         now = self._reactor.now_us()
         if self._sessions.expired(now):
-            self._decide(
+            self._deciding.decide(
                 lambda image: decide.fence_expired(image, self._sessions, now),
                 lambda nodes: log.warning("brokers fenced", nodes=list(nodes)) if nodes else None,
                 _log_failure,
+                at_once=True,
             )
         due = self._sessions.deadline or now + self._settings.session_timeout_us
         self._expiry = self._reactor.call_at(max(due, now + 1), self._expire)
@@ -179,35 +175,6 @@ class Controller:
             self._complained.append(name)
             log.error("unreadable request", sender=sender.node, operation=name, exc_info=error)
 
-    # --- deciding
-
-    def _decide(
-        self,
-        decide_on: Callable[[MetadataImage], Decision[T]],
-        done: Callable[[T], None],
-        failed: OnAnswer,
-    ) -> None:
-        """Decide on the image as it will be, propose, and call back at the commit."""
-        try:
-            decision = decide_on(self._pipeline.image)
-            if decision.records:
-                payload = encode_entry(decision.records)
-                self._app.group.propose(
-                    EntryKind.DATA,
-                    1,
-                    payload,
-                    lambda outcome: _settle(outcome, decision.result, done, failed),
-                )
-        except MetadataError as error:
-            failed(Answer(error=error.code.value, message=error.message))
-            return
-        except (NotLeader, Overloaded) as error:
-            failed(Answer(error=NOT_CONTROLLER, message=str(error)))
-            return
-        self._pipeline.proposed(decision)
-        if not decision.records:
-            done(decision.result)
-
     # --- operations
 
     def _register(self, arguments: Any, on_answer: OnAnswer) -> None:
@@ -224,7 +191,7 @@ class Controller:
             (FeatureRange(decide.LEVEL_FEATURE, FEATURE_LEVEL, FEATURE_LEVEL),),
         )
         now = self._reactor.now_us()
-        self._decide(
+        self._deciding.decide(
             lambda image: decide.register_broker(image, request, self._sessions, now),
             lambda registered: on_answer(Answer(registered.epoch)),
             on_answer,
@@ -234,10 +201,11 @@ class Controller:
         node, epoch, caught_up = arguments
         request = decide.Heartbeat(node, epoch, bool(caught_up))
         now = self._reactor.now_us()
-        self._decide(
+        self._deciding.decide(
             lambda image: decide.heartbeat(image, request, self._sessions, now),
             lambda reply: on_answer(Answer(not reply.fenced)),
             on_answer,
+            at_once=True,
         )
 
     def _create_topics(self, arguments: Any, on_answer: OnAnswer) -> None:
@@ -253,7 +221,7 @@ class Controller:
                 item["configs"],
             )
             topic_id = self._reactor.random.randbytes(16)
-            self._decide(
+            self._deciding.decide(
                 lambda image: decide.create_topic(
                     image,
                     request,
@@ -275,7 +243,7 @@ class Controller:
 
     def _delete_topics(self, arguments: Any, on_answer: OnAnswer) -> None:
         def delete(item: Mapping[str, Any], gather: _Gather) -> None:
-            self._decide(
+            self._deciding.decide(
                 lambda image: decide.delete_topic(image, item["topic_id"]),
                 lambda topic: gather.done({}),
                 gather.failed,
@@ -287,13 +255,13 @@ class Controller:
         validate_only = bool(arguments["validate_only"])
 
         def create(item: Mapping[str, Any], gather: _Gather) -> None:
-            topic = self._pipeline.image.topic(item["name"])
+            topic = self._deciding.image.topic(item["name"])
             first = 0 if topic is None else len(topic.partitions)
             given = enumerate(item["assignments"] or (), start=first)
             request = decide.NewPartitions(
                 item["name"], item["count"], {n: tuple(nodes) for n, nodes in given}
             )
-            self._decide(
+            self._deciding.decide(
                 lambda image: decide.create_partitions(image, request, validate_only=validate_only),
                 lambda total: gather.done({} if topic is None else {"topic_id": topic.topic_id}),
                 gather.failed,
@@ -311,7 +279,7 @@ class Controller:
                 for operation, name, value in item["changes"]
             ]
             replace = bool(item["replace"])
-            self._decide(
+            self._deciding.decide(
                 lambda image: decide.alter_configs(
                     image, resource, changes, replace=replace, validate_only=validate_only
                 ),
@@ -336,7 +304,7 @@ class Controller:
 
     def _allot_producer_ids(self, arguments: Any, on_answer: OnAnswer) -> None:
         node, epoch = arguments
-        self._decide(
+        self._deciding.decide(
             lambda image: decide.allot_producer_ids(image, node, epoch),
             lambda block: on_answer(Answer([block.first, block.count])),
             on_answer,
@@ -385,13 +353,6 @@ def _items(arguments: Any) -> list[Any]:
     if not isinstance(items, list) or len(items) > ITEMS_MAX:
         raise ValueError(f"items: not a list of at most {ITEMS_MAX}")
     return items
-
-
-def _settle(outcome: Outcome, result: T, done: Callable[[T], None], failed: OnAnswer) -> None:
-    if outcome is Outcome.DONE:
-        done(result)
-    else:
-        failed(Answer(error=UNREACHABLE, message="the controller changed; it may be done yet"))
 
 
 def _log_failure(answer: Answer) -> None:
