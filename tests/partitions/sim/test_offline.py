@@ -298,12 +298,15 @@ def test_a_broker_whose_copy_of_the_metadata_is_damaged_ends(
     def rotten(self: MetadataSegment, low: int, high: int, max_bytes: int) -> Any:
         raise CorruptLog("entry 7 changed on disk since it was written")
 
+    def has_not_applied_all() -> bool:
+        return group.log.last().index > victim.broker.metadata.image.position.index
+
+    cluster.spawn(client.create_topic("another", 1, 3))
+    limit_us = cluster.reactor.now_us() + 10 * SECOND_US
+    assert cluster.reactor.run_until(has_not_applied_all, limit_us=limit_us)
     group.log._tail.clear()  # type: ignore[attr-defined]
     with monkeypatch.context() as patch:
         patch.setattr(type(group.log), "read", rotten)
-        cluster.spawn(client.create_topic("another", 1, 3))
-        assert cluster.reactor.run_until(
-            lambda: not victim.running, limit_us=cluster.reactor.now_us() + 10 * SECOND_US
-        )
+        assert cluster.reactor.run_until(lambda: not victim.running, limit_us=limit_us)
     assert victim.failure is not None
     assert "metadata cannot be trusted: entry 7" in victim.failure
