@@ -38,8 +38,8 @@ ADVICE: dict[int, str] = {
     ErrorCode.OFFSET_OUT_OF_RANGE: "`quorate topic describe TOPIC --offsets` shows what there is",
     ErrorCode.UNKNOWN_TOPIC_OR_PARTITION: "`quorate topic list` shows what there is",
     ErrorCode.TOPIC_ALREADY_EXISTS: "--if-not-exists makes that a success",
-    ErrorCode.NON_EMPTY_GROUP: "stop its consumers first; `quorate group describe GROUP --members` "
-    "shows them",
+    ErrorCode.NON_EMPTY_GROUP: "stop its consumers first (one that was killed counts until its "
+    "session.timeout.ms has passed); `quorate group describe GROUP --members` shows them",
     ErrorCode.GROUP_ID_NOT_FOUND: "`quorate group list` shows what there is",
 }
 """What to do about a broker's error code, where the broker does not say so itself."""
