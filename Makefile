@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 
-.PHONY: quorum test verify fix unit sim mutants brokers-sim live fuzz rolling matrix bench clean
+.PHONY: quorum test verify fix unit sim mutants brokers-sim live fuzz rolling matrix groups-soak bench clean
 .DELETE_ON_ERROR:
 
 quorum: $(VENV)/.installed          ## install what is missing and run a cluster on loopback
@@ -49,6 +49,9 @@ rolling: $(VENV)/.installed-dev     ## ROUNDS=10 rolling restarts under load; wh
 
 matrix: $(VENV)/.installed-dev      ## consumer groups of five client libraries, members that leave, are killed and stopped
 	@$(BIN)/python -m pytest -q -m live tests/live/group_matrix.py
+
+groups-soak: $(VENV)/.installed-dev ## consumer groups and administration while brokers are killed, stopped and drained: SECONDS=120, SEED=one
+	@$(BIN)/python -m tests.live.soak $(if $(SECONDS),--seconds $(SECONDS)) $(if $(SEED),--seed $(SEED))
 
 bench: $(VENV)/.installed           ## PARTS="produce latency consume idle groups connections members commits load"; figures beside a reference
 	@$(BIN)/python -m bench.run $(PARTS)

@@ -108,13 +108,8 @@ def _groups(address: Address) -> list[str]:
 
 
 def _groups_of(address: Address) -> list[str]:
-    from cli.connection import Connection, Silence, attempt
-    from partitions import wire
+    from cli.connection import Silence, attempt
+    from cli.grouplists import ask
 
-    def work(connection: Connection) -> list[str]:
-        types = wire.messages(wire.ApiKey.LIST_GROUPS)
-        answer = connection.call(wire.ApiKey.LIST_GROUPS, 1, types.ListGroupsRequest())
-        return [each.group_id for each in answer.groups]
-
-    found = attempt(address, PATIENCE_S / 2, work)
+    found = attempt(address, PATIENCE_S / 2, ask)
     return [] if isinstance(found, Silence) else found

@@ -6,7 +6,7 @@ connections of our own.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from cli.clients import WHY_SILENT
@@ -19,7 +19,7 @@ from partitions import wire
 from partitions.errors import ErrorCode
 
 TOPIC, BROKER = 2, 4
-METADATA_VERSION = 7
+CLUSTER_VERSION = 2
 DESCRIBE_VERSION = 4
 ALTER_VERSION = 1
 OPERATIONS = {"set": 0, "unset": 1, "append": 2, "subtract": 3}
@@ -126,6 +126,8 @@ def alter(
     key = wire.ApiKey.INCREMENTAL_ALTER_CONFIGS
     body = _call(target.bootstrap, target, key, ALTER_VERSION, question)
     (result,) = body.responses
+    if result.error_code == ErrorCode.INVALID_REQUEST and owner.kind == BROKER and owner.name:
+        _broker(owner.name, target)  # an id that no broker has is told in its own sentence
     _check(result, f"changing {owner}", target)
 
 
@@ -144,17 +146,30 @@ def _row(entry: Any) -> dict[str, Any]:
     }
 
 
+def registered(target: Target) -> dict[int, Address]:
+    """Where each broker of the cluster is, be it running or not."""
+    m = wire.messages(wire.ApiKey.DESCRIBE_CLUSTER)
+    question = m.DescribeClusterRequest(include_fenced_brokers=True)
+    key = wire.ApiKey.DESCRIBE_CLUSTER
+    body = _call(target.bootstrap, target, key, CLUSTER_VERSION, question)
+    if body.error_code:
+        name = code_name(body.error_code)
+        raise CommandFailed(f"asking for the brokers: {body.error_message or name} [{name}]")
+    return {each.broker_id: Address(each.host, each.port) for each in body.brokers}
+
+
+def no_broker(broker: int, there: Iterable[int]) -> CommandFailed:
+    """The failure for an id that no broker has."""
+    ids = ", ".join(map(str, sorted(there)))
+    return CommandFailed(f"there is no broker {broker}; the brokers of this cluster are {ids}")
+
+
 def _broker(name: str, target: Target) -> Address:
     """Where broker `name` is."""
-    m = wire.messages(wire.ApiKey.METADATA)
-    question = m.MetadataRequest(topics=[], allow_auto_topic_creation=False)
-    body = _call(target.bootstrap, target, wire.ApiKey.METADATA, METADATA_VERSION, question)
-    found = {str(each.node_id): Address(each.host, each.port) for each in body.brokers}
-    if name not in found:
-        raise CommandFailed(
-            f"no broker {name} is there; those that are: {', '.join(sorted(found)) or 'none'}"
-        )
-    return found[name]
+    found = registered(target)
+    if int(name) not in found:
+        raise no_broker(int(name), found)
+    return found[int(name)]
 
 
 def _call(

@@ -32,7 +32,7 @@ def summarize(found: Found) -> dict[str, Any]:
     brokers = _addresses(found)
     views = {n: v for n, a in sorted(brokers.items()) if isinstance(v := found.get(a), View)}
     main = _most_reliable(views, found)
-    voters = next((view.voters for view in views.values() if view.voters), None)
+    voters = next((view.voters for view in [*views.values(), *_all(found)] if view.voters), None)
     partitions = [(t.name, p) for t in main.topics for p in t.partitions]
     rows = [_row(node, brokers[node], found, main, partitions) for node in sorted(brokers)]
     rows += [_missing(node, address) for node, address in _not_listed(found, brokers, voters)]
@@ -65,15 +65,18 @@ def summarize(found: Found) -> dict[str, Any]:
 def _addresses(found: Found) -> dict[int, Address]:
     """Every broker that any answer names."""
     brokers: dict[int, Address] = {}
-    for view in found.values():
-        if isinstance(view, View):
-            brokers.update(view.brokers)
+    for view in _all(found):
+        brokers.update(view.brokers)
     return brokers
+
+
+def _all(found: Found) -> list[View]:
+    return [view for view in found.values() if isinstance(view, View)]
 
 
 def _most_reliable(views: Mapping[int, View], found: Found) -> View:
     """The view of the broker that calls itself the controller, of one that knows one, or any."""
-    known = [view for view in (*views.values(), *found.values()) if isinstance(view, View)]
+    known = [*views.values(), *_all(found)]
     own = [view for node, view in views.items() if view.controller == node]
     return next(iter([*own, *(view for view in known if view.controller is not None), *known]))
 
@@ -90,6 +93,7 @@ def _row(
         "reason": f"unreachable, {answer.reason}" if isinstance(answer, Silence) else None,
         "controller": node == main.controller,
         "names_controller": None if view is None else view.controller,
+        "draining": None if view is None else view.draining,
         "leads": sum(p.leader_id == node for _, p in partitions),
         "replicas": sum(node in p.replica_nodes for _, p in partitions),
     }
@@ -117,6 +121,7 @@ def _missing(node: int | None, address: Address | None) -> dict[str, Any]:
         "reason": reason,
         "controller": False,
         "names_controller": None,
+        "draining": None,
         "leads": None,
         "replicas": None,
     }

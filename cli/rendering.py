@@ -9,6 +9,8 @@ import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from cli.exits import CommandFailed, ExitCode
+
 if TYPE_CHECKING:
     from confluent_kafka import Message
 
@@ -22,21 +24,34 @@ _ENCODERS: dict[str, Encoder] = {
     "hex": binascii.hexlify,
     "base64": base64.b64encode,
 }
-_TOKEN = re.compile(rb"%[tpokshTKS%]|\\[ntr0\\]")
-_ESCAPES = {b"\\n": b"\n", b"\\t": b"\t", b"\\r": b"\r", b"\\0": b"\0", b"\\\\": b"\\", b"%%": b"%"}
+_KNOWN = (
+    "%t topic, %p partition, %o offset, %k key, %s value, %h headers, %T timestamp (ms), "
+    "%K and %S bytes of key and value"
+)
+FORMAT_HELP = f"{_KNOWN}, \\n \\t."
+_TOKEN = re.compile(r"%.?|\\[ntr0\\]", re.DOTALL)
+_ESCAPES = {"\\n": b"\n", "\\t": b"\t", "\\r": b"\r", "\\0": b"\0", "\\\\": b"\\", "%%": b"%"}
 
 
 def formatter(template: str, key: str = "text", value: str = "text") -> Printer:
-    """Compile a --format template (kcat's letters) into a function of a record."""
+    """Compile a --format template (kcat's letters) into a function of a record.
+
+    CommandFailed for letters that mean nothing.
+    """
     fields = _fields(_ENCODERS[key], _ENCODERS[value])
     parts: list[bytes | Printer] = []
-    raw, position = template.encode(), 0
-    for match in _TOKEN.finditer(raw):
-        parts.append(raw[position : match.start()])
-        token = match.group()
-        parts.append(fields.get(token) or _ESCAPES[token])
+    position = 0
+    for match in _TOKEN.finditer(template):
+        parts.append(template[position : match.start()].encode())
+        part = fields.get(match.group()) or _ESCAPES.get(match.group())
+        if part is None:
+            raise CommandFailed(
+                f"--format: {match.group()} is not known; {_KNOWN} and %% for a % are",
+                ExitCode.USAGE,
+            )
+        parts.append(part)
         position = match.end()
-    parts.append(raw[position:])
+    parts.append(template[position:].encode())
 
     def render(message: Message) -> bytes:
         return b"".join(part if isinstance(part, bytes) else part(message) for part in parts)
@@ -44,17 +59,17 @@ def formatter(template: str, key: str = "text", value: str = "text") -> Printer:
     return render
 
 
-def _fields(key: Encoder, value: Encoder) -> dict[bytes, Printer]:
+def _fields(key: Encoder, value: Encoder) -> dict[str, Printer]:
     return {
-        b"%t": lambda message: (message.topic() or "").encode(),
-        b"%p": lambda message: b"%d" % (message.partition() or 0),
-        b"%o": lambda message: b"%d" % (message.offset() or 0),
-        b"%k": lambda message: key(_bytes(message.key())),
-        b"%s": lambda message: value(_bytes(message.value())),
-        b"%K": lambda message: b"%d" % len(_bytes(message.key())),
-        b"%S": lambda message: b"%d" % len(_bytes(message.value())),
-        b"%h": _headers,
-        b"%T": lambda message: b"%d" % message.timestamp()[1],
+        "%t": lambda message: (message.topic() or "").encode(),
+        "%p": lambda message: b"%d" % (message.partition() or 0),
+        "%o": lambda message: b"%d" % (message.offset() or 0),
+        "%k": lambda message: key(_bytes(message.key())),
+        "%s": lambda message: value(_bytes(message.value())),
+        "%K": lambda message: b"%d" % len(_bytes(message.key())),
+        "%S": lambda message: b"%d" % len(_bytes(message.value())),
+        "%h": _headers,
+        "%T": lambda message: b"%d" % message.timestamp()[1],
     }
 
 

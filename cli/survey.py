@@ -14,8 +14,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-from cli.connection import Connection, Silence, attempt
+from cli.connection import Connection, Silence, Unavailable, attempt
 from cli.context import Address
+from cli.logdirs import brokers
 from partitions import wire
 
 ASK_S = 3.0
@@ -26,7 +27,7 @@ ROUNDS_MAX = 3
 METADATA_VERSION = 7
 CONFIGS_VERSION = 1
 BROKER_RESOURCE = 4
-VOTERS = "controller.quorum.voters"
+VOTERS, DRAINING = ASKED = ("controller.quorum.voters", "broker.drain.enable")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,8 @@ class View:
     """MetadataResponseTopic."""
     voters: tuple[int, ...] | None
     """Node ids; None when it does not tell."""
+    draining: bool | None = None
+    """Is it to lead nothing? None when it does not tell."""
 
 
 def survey(
@@ -73,35 +76,50 @@ def survey(
 
 def ask(address: Address, limit_s: float) -> View | Silence:
     """One broker's view, or why there is none after at most `limit_s`."""
-    return attempt(address, limit_s, lambda connection: _view(connection, address))
+    return attempt(address, limit_s, _view)
 
 
-def _view(connection: Connection, address: Address) -> View:
+def _view(connection: Connection) -> View:
     types = wire.messages(wire.ApiKey.METADATA)
     question = types.MetadataRequest(topics=None, allow_auto_topic_creation=False)
     answer = connection.call(wire.ApiKey.METADATA, METADATA_VERSION, question)
-    brokers = {each.node_id: Address(each.host, each.port) for each in answer.brokers}
-    node = next((node for node, theirs in brokers.items() if theirs == address), None)
+    listed = {each.node_id: Address(each.host, each.port) for each in answer.brokers}
+    own = _own_settings(connection, listed)
     return View(
         answer.cluster_id,
         answer.controller_id if answer.controller_id >= 0 else None,
-        brokers,
+        listed,
         tuple(answer.topics),
-        None if node is None else _voters(connection, node),
+        _voters(own.get(VOTERS, "")),
+        own[DRAINING] == "true" if DRAINING in own else None,
     )
 
 
-def _voters(connection: Connection, node: int) -> tuple[int, ...] | None:
-    """The quorum's voters, from the broker's configuration; another Kafka may not tell."""
-    types = wire.messages(wire.ApiKey.DESCRIBE_CONFIGS)
-    resource = types.DescribeConfigsResource(
-        resource_type=BROKER_RESOURCE, resource_name=str(node), configuration_keys=[VOTERS]
-    )
-    question = types.DescribeConfigsRequest(resources=[resource], include_synonyms=False)
+def _own_settings(connection: Connection, listed: Iterable[int]) -> dict[str, str]:
+    """The broker's own values of `ASKED`; empty if it does not tell, as another Kafka may not.
+
+    Each knows its own only, and which one it is need not be known: it may be listed under an
+    address that is not the one it was reached at, or not be listed.
+    """
     try:
-        answer = connection.call(wire.ApiKey.DESCRIBE_CONFIGS, CONFIGS_VERSION, question)
-    except ConnectionError:
-        return None
-    texts = [each.value or "" for result in answer.results for each in result.configs]
-    nodes = [voter.partition("@")[0] for voter in ",".join(texts).split(",") if voter]
+        return _settings_of(connection, listed) or _settings_of(connection, brokers(connection))
+    except (ConnectionError, Unavailable):
+        return {}
+
+
+def _settings_of(connection: Connection, nodes: Iterable[int]) -> dict[str, str]:
+    types = wire.messages(wire.ApiKey.DESCRIBE_CONFIGS)
+    resources = [
+        types.DescribeConfigsResource(
+            resource_type=BROKER_RESOURCE, resource_name=str(node), configuration_keys=list(ASKED)
+        )
+        for node in nodes
+    ]
+    question = types.DescribeConfigsRequest(resources=resources, include_synonyms=False)
+    answer = connection.call(wire.ApiKey.DESCRIBE_CONFIGS, CONFIGS_VERSION, question)
+    return {each.name: each.value or "" for result in answer.results for each in result.configs}
+
+
+def _voters(text: str) -> tuple[int, ...] | None:
+    nodes = [voter.partition("@")[0] for voter in text.split(",") if voter]
     return tuple(sorted(int(each) for each in nodes)) or None

@@ -105,7 +105,7 @@ def drain(broker: int, undo: bool, wait_s: float, output: str, target: Target) -
     """
     refuse_client_settings(target, "broker drain")
     from cli.commands.cluster import first_answer
-    from cli.configs import BROKER, Change, Owner, alter
+    from cli.configs import BROKER, Change, Owner, alter, no_broker, registered
     from cli.draining import Leads, look, wait_until_drained
 
     owner, setting = Owner(BROKER, str(broker)), "broker.drain.enable"
@@ -123,8 +123,13 @@ def drain(broker: int, undo: bool, wait_s: float, output: str, target: Target) -
 
     brokers = ask().brokers
     if broker not in brokers:
+        there = registered(target)
+        if broker not in there:
+            raise no_broker(broker, there)
         running = ", ".join(map(str, brokers))
-        raise CommandFailed(f"broker {broker} does not run, so it leads nothing; {running} do")
+        raise CommandFailed(
+            f"broker {broker} does not run, so it leads nothing; those that run are {running}"
+        )
     alter(owner, [Change("set", setting, "true")], target)
     leads = wait_until_drained(broker, ask, wait_s)
     record = {"broker": broker, "draining": True, "controller": leads.controller}

@@ -40,7 +40,8 @@ def status(ctx: click.Context, output: str, target: Target) -> None:
 
     Every broker that a bootstrap address names is asked over a connection of its own, for at most
     3 seconds, or --timeout if that is less. Exits with 1 and says why unless all of them answer and
-    agree on a controller, and every partition has a leader and all its replicas.
+    agree on a controller, and every partition has a leader and all its replicas. DRAINING is there
+    while a broker is drained (`broker drain`), which is no failure.
     """
     refuse_client_settings(target, "cluster status")
     from cli.health import summarize
@@ -173,6 +174,7 @@ def _emit_table(summary: dict[str, Any]) -> None:
         "address": "ADDRESS",
         "reachable": "REACHABLE",
         "controller": "CONTROLLER",
+        **({"draining": "DRAINING"} if any(row["draining"] for row in summary["brokers"]) else {}),
         "leads": "LEADS",
         "replicas": "REPLICAS",
     }

@@ -20,7 +20,7 @@ from cli.groupreading import GroupReader
 from cli.interrupts import Interrupts
 from cli.output import note
 from cli.patience import SILENT_S, Progress, Reachability, waiting
-from cli.rendering import DEFAULT_FORMAT, ENCODINGS, Printer, formatter, json_lines
+from cli.rendering import DEFAULT_FORMAT, ENCODINGS, FORMAT_HELP, Printer, formatter, json_lines
 
 if TYPE_CHECKING:
     from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
@@ -93,8 +93,7 @@ class StartOffset(click.ParamType[str | int]):
     "template",
     default=DEFAULT_FORMAT,
     show_default=True,
-    help="%t topic, %p partition, %o offset, %k key, %s value, %h headers, %T timestamp (ms), "
-    "%K and %S bytes of key and value, \\n \\t.",
+    help=FORMAT_HELP,
 )
 @click.option(
     "--key-encoding", type=click.Choice(ENCODINGS), default="text", help="How keys are printed."

@@ -67,10 +67,24 @@ def list_groups(ctx: click.Context, states: tuple[str, ...], output: str, target
     if states:
         rows = [row for row in rows if row["state"] in states]
     emit_rows(output, rows, {"group": "GROUP", "state": "STATE", "type": "TYPE"})
-    for failure in failures:
+    for failure in _who_failed(target, failures) if failures else ():
         note(f"quorate: a broker's groups are missing: {failure}")
     if failures:
         ctx.exit(ExitCode.FAILED)
+
+
+def _who_failed(target: Target, failures: list[str]) -> list[str]:
+    """Which brokers are silent: the library tells how it failed, and not with which."""
+    from cli.commands.cluster import first_answer
+    from cli.grouplists import silent
+    from cli.logdirs import brokers
+    from cli.survey import ASK_S
+
+    try:
+        places = first_answer(target, brokers)
+    except CommandFailed:
+        return failures
+    return silent(places, min(ASK_S, target.timeout_s)) or failures
 
 
 @group.command(epilog="Example: quorate group describe billing --members")

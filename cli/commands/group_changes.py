@@ -43,7 +43,9 @@ def delete(names: tuple[str, ...], if_exists: bool, output: str, target: Target)
             failures.append(failure)
             row |= {"outcome": "failed", "error": failure.message}
         rows.append(row)
-    columns = {"group": "GROUP"} | _OUTCOME | ({"error": "ERROR"} if failures else {})
+    columns = (
+        {"group": "GROUP"} | _OUTCOME | ({"error": "ERROR"} if failures and len(rows) > 1 else {})
+    )
     emit_rows(output, rows, columns)
     if failures:
         raise failed_of(failures, len(names))

@@ -66,7 +66,8 @@ def reset_offsets(
     """Move what a group has committed, while it has no members.
 
     Without --execute nothing is changed: what would be is shown. An offset that lies outside of
-    the partition becomes the nearest that does not. A time without a zone is UTC.
+    the partition becomes the nearest that does not. A time without a zone is UTC. A group that does
+    not exist is made, and it is said that it is new.
     """
     goals = [
         Goal("earliest") if to_earliest else None,
@@ -96,12 +97,13 @@ def _only(goals: list[Goal]) -> Goal:
 def _reset(
     group: str, wanted: tuple[Wanted, ...], goal: Goal, execute: bool, output: str, target: Target
 ) -> None:
-    from cli.groups import committed, require_inactive
+    from cli.groups import DEAD, committed, require_inactive
     from cli.resets import moves
 
     client = clients.admin(target)
-    require_inactive(client, group, target)
+    state = require_inactive(client, group, target)
     current = committed(client, group, target)
+    new = state == DEAD and not current
     found = moves(client, goal, _places(client, group, wanted, current, target), current, target)
     failures = _carry_out(client, group, found, target) if execute else {}
     rows = [
@@ -112,6 +114,7 @@ def _reset(
             "new": move.new,
             "remark": move.remark,
             "error": failures.get((topic, partition)),
+            "new_group": new,
         }
         for (topic, partition), move in sorted(found.items())
     ]
@@ -121,6 +124,9 @@ def _reset(
         raise CommandFailed(
             f"resetting offsets of group {group!r}: {len(failures)} of {len(rows)} failed"
         )
+    if new:
+        made = "did not exist: it is new now" if execute else "does not exist: it would be new"
+        note(f"group {group!r} {made}")
     if not execute:
         note("nothing was changed; repeat this with --execute to do it")
 

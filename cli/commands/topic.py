@@ -244,6 +244,7 @@ def _emit_outcomes(output: str, outcomes: list[Outcome]) -> None:
         {"topic": name, "outcome": outcome, "error": error} for name, outcome, error in outcomes
     ]
     columns = {"topic": "TOPIC", "outcome": "OUTCOME"}
-    if any(error for _, _, error in outcomes):
+    # The error of the only one is told on stderr.
+    if len(outcomes) > 1 and any(error for _, _, error in outcomes):
         columns["error"] = "ERROR"
     emit_rows(output, rows, columns)

@@ -133,7 +133,7 @@ def trim(
             row["error"] = error.message
         rows.append(row)
     columns = {"topic": "TOPIC", "partition": "PARTITION", "first_offset": "FIRST"}
-    if failures:
+    if failures and len(rows) > 1:
         columns["error"] = "ERROR"
     emit_rows(output, rows, columns)
     if failures:

@@ -45,8 +45,10 @@ def alter_configs(
 ) -> Decision[ConfigResource]:
     """Change some settings of a topic or of brokers; with `replace`, delete all others.
 
-    Records are only written for what changes. Raises UNKNOWN_TOPIC_OR_PARTITION,
-    INVALID_REQUEST or INVALID_CONFIG; then nothing of the request is done.
+    Records are only written for what changes; where nothing does, for all that is asked: `image`
+    may be ahead of what is committed, or that of a controller that was deposed, and then only the
+    commit of an entry makes the answer true. Raises UNKNOWN_TOPIC_OR_PARTITION, INVALID_REQUEST
+    or INVALID_CONFIG; then nothing of the request is done.
     """
     _check_resource(image, resource)
     if len(changes) > CONFIGS_PER_REQUEST_MAX:
@@ -65,7 +67,10 @@ def alter_configs(
     changed = {key: value for key, value in sorted(wanted.items()) if present.get(key) != value}
     _check_kept(resource, changed)
     records = tuple(
-        [ConfigSet(resource.type, resource.name, key, value) for key, value in changed.items()]
+        [
+            ConfigSet(resource.type, resource.name, key, value)
+            for key, value in (changed or wanted).items()
+        ]
     )
     return Decision(() if validate_only else records, resource)
 

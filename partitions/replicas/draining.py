@@ -132,6 +132,7 @@ class Draining:
         """Begin what can begin; how many leaderships are on their way."""
         groups = self._engine.groups.values()
         led = [group for group in groups if group.node.role is Role.LEADER]
+        self._give_up(led)
         moving = sum(group.node.transferring for group in led)
         load = self._load() if moving < len(led) else {}
         for group in led:
@@ -144,6 +145,15 @@ class Draining:
                 group.mark_dirty()
                 moving += 1
         return moving
+
+    def _give_up(self, led: list[Group]) -> None:
+        """What is on its way to a replica that is gone would be waited for in vain, until an
+        election time-out."""
+        for group in led:
+            successor = group.node.successor
+            if successor is not None and not self._engine.links.serves(successor, group.id):
+                group.node.transfer(self._me)
+                group.mark_dirty()
 
     def _has_hope(self) -> bool:
         """Does this broker lead something of which there is another copy that may catch up?"""

@@ -213,7 +213,10 @@ class Node(NodeView):
         reads.ask(self._replica, context, now_us)
 
     def transfer(self, target: ReplicaId) -> None:
-        """Hand leadership to `target`. NotLeader; Misconfigured when it is no voter."""
+        """Hand leadership to `target`; to itself: give up handing it over.
+
+        NotLeader; Misconfigured when it is no voter.
+        """
         transfer.begin(self._replica, target)
 
     def campaign(self, now_us: int) -> None:

@@ -70,8 +70,15 @@ class NodeView:
     @property
     def transferring(self) -> bool:
         """Does this leader hand its leadership over? False again once that is given up."""
+        return self.successor is not None
+
+    @property
+    def successor(self) -> ReplicaId | None:
+        """To whom this leader hands its leadership over."""
         state = self._replica.state
-        return type(state) is Leader and state.transfer is not None
+        if type(state) is not Leader or state.transfer is None:
+            return None
+        return state.transfer.target
 
     @property
     def role(self) -> Role:

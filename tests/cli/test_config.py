@@ -7,10 +7,15 @@ import socket
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
+from cli.draining import Leads
 from cli.exits import ExitCode
+from partitions import wire
+from partitions.errors import ErrorCode
 from tests.cli.conftest import Runner
 from tests.live.waiting import wait_for
 
@@ -109,6 +114,35 @@ def test_wrong_arguments_are_told_before_anything_is_asked(
 ) -> None:
     result = quorate(*arguments)
     assert (result.code, said in result.err) == (ExitCode.USAGE, True), result
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("config", "list", "--broker", "9"),
+        ("config", "set", "--broker", "9", "a=b"),
+        ("broker", "drain", "9"),
+        ("broker", "drain", "9", "--undo"),
+    ],
+    ids=" ".join,
+)
+def test_a_broker_that_there_is_not(
+    quorate: Runner, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
+) -> None:
+    def call(places: Any, target: Any, key: wire.ApiKey, *_: Any) -> Any:
+        if key is wire.ApiKey.DESCRIBE_CLUSTER:
+            brokers = [SimpleNamespace(broker_id=n, host="host", port=n) for n in (2, 1, 3)]
+            return SimpleNamespace(error_code=0, brokers=brokers)
+        assert key is wire.ApiKey.INCREMENTAL_ALTER_CONFIGS
+        refused = SimpleNamespace(error_code=ErrorCode.INVALID_REQUEST, error_message="clumsy")
+        return SimpleNamespace(responses=[refused])
+
+    monkeypatch.setattr("cli.configs._call", call)
+    leads = Leads((1, 2), controller=False, partitions=())
+    monkeypatch.setattr("cli.commands.cluster.first_answer", lambda target, work: leads)
+    result = quorate(*command)
+    assert result.code == ExitCode.FAILED
+    assert result.err == "quorate: there is no broker 9; the brokers of this cluster are 1, 2, 3\n"
 
 
 def test_nobody_there(quorate: Runner) -> None:

@@ -9,6 +9,8 @@ import pytest
 from confluent_kafka import ConsumerGroupState, KafkaError
 
 from cli import clients
+from cli.connection import Silence
+from cli.context import Address
 from cli.exits import CommandFailed, ExitCode
 from cli.groups import Committed
 from cli.resets import Duration, Goal, Moment, Move, move
@@ -44,7 +46,22 @@ def test_a_broker_whose_groups_are_missing_is_said(quorate: Runner, fake: FakeAd
     result = quorate("group", "list")
     assert result.code == ExitCode.FAILED
     assert "idle" in result.out
-    assert "groups are missing" in result.err
+    assert "groups are missing: Local: Broker transport failure" in result.err
+
+
+def test_a_broker_whose_groups_are_missing_is_named(
+    quorate: Runner, fake: FakeAdmin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake.silent_brokers = 1
+    places = {2: Address("a", 1), 3: Address("b", 2)}
+    silence = Silence("connection refused", connected=False)
+    answers: dict[Address, Any] = {places[2]: ["idle"], places[3]: silence}
+    monkeypatch.setattr("cli.commands.cluster.first_answer", lambda target, work: places)
+    monkeypatch.setattr("cli.grouplists.attempt", lambda address, *_: answers[address])
+    err = quorate("group", "list").err
+    assert err == "quorate: a broker's groups are missing: broker 3 at b:2: connection refused\n"
+    answers[places[3]] = []
+    assert "groups are missing: Local:" in quorate("group", "list").err, "it is back already"
 
 
 def test_a_group_with_its_lag_and_owners(quorate: Runner, fake: FakeAdmin) -> None:
@@ -114,6 +131,17 @@ def test_only_named_partitions_are_moved(quorate: Runner, fake: FakeAdmin) -> No
     assert quorate(*reset, "--topic", "t:x").code == ExitCode.USAGE
     assert "no such topic: u" in quorate(*reset, "--topic", "u").err
     assert fake.altered == {("t", 1): 50}
+
+
+def test_a_group_that_a_reset_makes_is_said_to_be_new(quorate: Runner, fake: FakeAdmin) -> None:
+    reset = ("group", "reset-offsets", "nobody", "--topic", "t", "--to-latest", "-o", "json")
+    shown = quorate(*reset)
+    assert "group 'nobody' does not exist: it would be new" in shown.err
+    assert all(row["new_group"] for row in json.loads(shown.out))
+    assert "group 'nobody' did not exist: it is new now" in quorate(*reset, "--execute").err
+    known = quorate("group", "reset-offsets", "idle", "--topic", "t", "--to-latest", "-o", "json")
+    assert "new" not in known.err
+    assert not any(row["new_group"] for row in json.loads(known.out))
 
 
 def test_a_group_with_members_is_left_alone(quorate: Runner, fake: FakeAdmin) -> None:
@@ -212,9 +240,11 @@ def test_groups_are_deleted_one_by_one(quorate: Runner, fake: FakeAdmin) -> None
 
 
 def test_a_group_that_cannot_be_deleted_says_what_to_do(quorate: Runner, fake: FakeAdmin) -> None:
-    busy = quorate("group", "delete", "busy").err
-    assert "stop its consumers first" in busy
-    assert "session.timeout.ms" in busy, "one may have stopped them, and they count still"
+    result = quorate("group", "delete", "busy")
+    assert "stop its consumers first" in result.err
+    assert "session.timeout.ms" in result.err, "one may have stopped them, and they count still"
+    assert "stop its consumers first" not in result.out, "once is enough"
+    assert "stop its consumers first" in quorate("group", "delete", "busy", "nobody").out
     assert "`quorate group list`" in quorate("group", "delete", "nobody").err
 
 

@@ -6,6 +6,7 @@ import json
 import socket
 from collections.abc import Iterator
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -115,6 +116,59 @@ def test_an_address_that_is_no_brokers_is_reported() -> None:
         "address": "host:1",
         "reachable": False,
     }
+
+
+def test_a_broker_that_is_drained_is_shown_and_is_healthy(
+    quorate: Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers = asked(replace(WELL, draining=False), replace(WELL, draining=True), REFUSED)
+    assert [row["draining"] for row in summarize(answers)["brokers"]] == [False, True, None]
+    monkeypatch.setattr("cli.survey.survey", lambda bootstrap, limit_s: answers)
+    shown = quorate("cluster", "status").out
+    assert "DRAINING" in shown
+    well = asked(WELL, replace(WELL, draining=True), WELL)
+    assert summarize(well)["healthy"]
+    monkeypatch.setattr("cli.survey.survey", lambda bootstrap, limit_s: asked(WELL, WELL, WELL))
+    assert "DRAINING" not in quorate("cluster", "status").out
+
+
+def test_voters_are_known_from_a_broker_that_is_listed_elsewhere() -> None:
+    alone = replace(WELL, brokers={1: AT[1], 2: AT[2]})
+    found = summarize({Address("name", 9001): alone, AT[1]: REFUSED, AT[2]: REFUSED})
+    assert found["voters"] == [1, 2, 3]
+
+
+class Telling:
+    """A connection to broker 3, which answers for itself only."""
+
+    def __init__(self, listed: tuple[int, ...]) -> None:
+        self._listed = listed
+
+    def call(self, key: wire.ApiKey, version: int, question: Any) -> Any:
+        if key is wire.ApiKey.METADATA:
+            brokers = [SimpleNamespace(node_id=n, host="host", port=1) for n in self._listed]
+            return SimpleNamespace(brokers=brokers, cluster_id="c", controller_id=-1, topics=[])
+        if key is wire.ApiKey.DESCRIBE_CLUSTER:
+            brokers = [SimpleNamespace(broker_id=n, host="host", port=n) for n in (1, 2, 3)]
+            return SimpleNamespace(brokers=brokers, error_code=0)
+        own = {"controller.quorum.voters": "1@a:1:aa,3@b:1:bb", "broker.drain.enable": "true"}
+        configs = [SimpleNamespace(name=name, value=value) for name, value in own.items()]
+        return SimpleNamespace(
+            results=[
+                SimpleNamespace(configs=configs if each.resource_name == "3" else [])
+                for each in question.resources
+            ]
+        )
+
+
+@pytest.mark.parametrize("listed", [(1, 2, 3), (1, 2), ()])
+def test_a_broker_tells_of_itself_though_nobody_lists_it(
+    monkeypatch: pytest.MonkeyPatch, listed: tuple[int, ...]
+) -> None:
+    monkeypatch.setattr("cli.survey.attempt", lambda address, limit_s, work: work(Telling(listed)))
+    view = ask(AT[3], 1.0)
+    assert isinstance(view, View)
+    assert (view.voters, view.draining) == ((1, 3), True)
 
 
 def test_leaderless_partitions_are_no_health() -> None:

@@ -11,8 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cli.exits import ExitCode
 from cli.output import emit_record, emit_rows
 from cli.rendering import formatter
+from tests.cli.conftest import Runner
 
 ROWS: list[dict[str, Any]] = [
     {"name": "a", "replicas": [1, 2], "leader": None, "hidden": 1},
@@ -92,7 +94,7 @@ def test_a_record_is_an_object_or_lines(capsys: pytest.CaptureFixture[str]) -> N
     [
         (r"%s\n", b"v\n"),
         (r"%t-%p@%o %k=%s %T\t|", b"t-3@44 k=v 555\t|"),
-        ("100%% %x %", b"100% %x %"),
+        ("100%%%%", b"100%%"),
         (r"\\n\q", rb"\n\q"),
         ("", b""),
         ("ü%s", "üv".encode()),
@@ -101,6 +103,13 @@ def test_a_record_is_an_object_or_lines(capsys: pytest.CaptureFixture[str]) -> N
 def test_templates(template: str, shown: bytes) -> None:
     message: Any = FakeMessage(b"k", b"v")
     assert formatter(template)(message) == shown
+
+
+@pytest.mark.parametrize(("template", "token"), [("%s %q", "%q"), ("100%", "%"), ("% s", "% ")])
+def test_letters_that_mean_nothing_are_refused(quorate: Runner, template: str, token: str) -> None:
+    result = quorate("consume", "t", "--format", template, "-b", "127.0.0.1:1")
+    assert result.code == ExitCode.USAGE
+    assert f"--format: {token} is not known; %t topic, %p partition" in result.err
 
 
 @given(st.binary(), st.binary())

@@ -46,6 +46,10 @@ class Connection:
         assert correlation_id == CORRELATION_ID
         return answer
 
+    def be_patient(self, seconds: float) -> None:
+        """How long what is read next may take."""
+        self._socket.settimeout(seconds)
+
     def frame(self) -> bytes:
         """The next whole response frame, without its size prefix."""
         (size,) = struct.unpack(">i", self._exactly(4))

@@ -49,10 +49,11 @@ def test_a_list_is_appended_to_and_subtracted_from() -> None:
     name = "cleanup.policy"
     image = change(with_topic(), TOPIC, ConfigChange(APPEND, name, "delete"))
     assert image.config(TOPIC) == {name: "delete"}, "on top of the default, each item once"
-    same = alter_configs(image, TOPIC, [ConfigChange(APPEND, name, " delete , delete")])
-    assert same.records == ()
-    same = alter_configs(image, TOPIC, [ConfigChange(SUBTRACT, name, "other")])
-    assert same.records == ()
+    for same in (
+        ConfigChange(APPEND, name, " delete , delete"),
+        ConfigChange(SUBTRACT, name, "other"),
+    ):
+        assert change(image, TOPIC, same).config(TOPIC) == image.config(TOPIC)
     code, message = refusal(TOPIC, ConfigChange(SUBTRACT, name, "delete"))
     assert (code, "cleanup.policy = ''" in message) == (ErrorCode.INVALID_CONFIG, True)
     code, message = refusal(TOPIC, ConfigChange(APPEND, name, "compact"))
@@ -89,6 +90,21 @@ def test_names_that_cannot_be_set_are_told_why(
 ) -> None:
     code, message = refusal(resource, ConfigChange(SET, name, "1"))
     assert (code, said in message) == (ErrorCode.INVALID_CONFIG, True), message
+
+
+@pytest.mark.parametrize(
+    "asked", [ConfigChange(SET, "retention.ms", "5"), ConfigChange(DELETE, "retention.ms", None)]
+)
+@pytest.mark.parametrize("replace", [False, True])
+def test_what_changes_nothing_is_written_too(asked: ConfigChange, replace: bool) -> None:
+    """It is decided on what is only proposed, perhaps by a controller that was deposed: that the
+    setting holds is known when an entry that says so is committed."""
+    first = alter_configs(with_topic(), TOPIC, [asked])
+    image = after(with_topic(), first.records)
+    again = alter_configs(image, TOPIC, [asked], replace=replace)
+    assert again.records == first.records != ()
+    assert after(image, again.records).config(TOPIC) == image.config(TOPIC)
+    assert alter_configs(image, TOPIC, [asked], validate_only=True).records == ()
 
 
 def test_nothing_of_a_request_is_done_when_a_part_is_wrong() -> None:

@@ -17,6 +17,7 @@ from partitions.records import (
     parse_header,
 )
 from raftlog.types import Buffer
+from tests.partitions.kit import batch_of
 
 Values = dict[bytes | None, bytes | None]
 
@@ -77,7 +78,7 @@ def test_what_is_not_a_batch_is_refused_or_read_alike() -> None:
 
 
 def test_more_than_the_bound_is_not_decompressed() -> None:
-    batch = build_batch([Record(value=bytes(100_000))], base_timestamp=0, codec=Codec.GZIP)
+    batch = batch_of(bytes(100_000), codec=Codec.GZIP)
     with pytest.raises(KafkaError) as caught:
         last_values(batch, parse_header(batch), {}, max_bytes=10_000)
     assert caught.value.code is ErrorCode.MESSAGE_TOO_LARGE

@@ -8,11 +8,11 @@ from pathlib import Path
 from random import Random
 
 from partitions import recover
-from partitions.records import Record, build_batch
 from partitions.recover import Copy, Directory, Forced, Report
 from partitions.testing import SimCluster
 from raftlog.seams import FileSystem
 from raftlog.testing.disk import VirtualDisk
+from tests.partitions.kit import batch_of
 
 TOPIC = "words"
 DIGITS = bytes(range(8))
@@ -31,7 +31,7 @@ def _stopped(nodes: int, voters: tuple[int, ...]) -> dict[int, VirtualDisk]:
         for number in range(count):
             for partition in range(2):
                 value = b"%d" % number
-                batch = bytes(build_batch([Record(value=value)], base_timestamp=1_000_000))
+                batch = batch_of(value)
                 await client.produce(TOPIC, partition, batch)
 
     async def story() -> None:

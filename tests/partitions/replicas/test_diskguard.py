@@ -9,12 +9,12 @@ import pytest
 from structlog.testing import capture_logs
 
 from partitions.errors import ErrorCode, KafkaError
-from partitions.records import Record, build_batch
 from partitions.replicas.diskguard import LOOK_BYTES, LOOK_US, DiskGuard
 from partitions.testing import SimCluster
 from partitions.testing.client import GaveUp, SimClient
 from raftlog.testing.disk import VirtualDisk
 from raftlog.testing.reactor import VirtualReactor
+from tests.partitions.kit import batch_of
 
 MIB = 1024 * 1024
 MINIMUM = 1_000_000
@@ -115,7 +115,7 @@ def test_a_directory_that_is_gone_ends_the_broker_with_a_sentence(
 # --- whole brokers
 
 SETTINGS = {"log.dirs.free.bytes.min": str(4 * MIB)}
-BATCH = bytes(build_batch([Record(value=bytes(250_000))], base_timestamp=1_000_000))
+BATCH = batch_of(bytes(250_000))
 
 
 async def fill(client: SimClient, limit: int) -> int:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import pytest
 
 from partitions.api import ALTER_CONFIGS, ControllerReply
-from partitions.records import Record, build_batch
 from partitions.replicas import preferred
 from partitions.testing import SimCluster
+from tests.partitions.kit import batch_of
 
 PARTITIONS = 6
 ENABLED = "auto.leader.rebalance.enable"
 SETTING = "leader.imbalance.check.interval.seconds"
-BATCH = bytes(build_batch([Record(value=b"x")], base_timestamp=1_000_000))
+BATCH = batch_of(b"x")
 
 
 def preferred_nodes(cluster: SimCluster) -> list[int]:

@@ -7,12 +7,12 @@ from collections.abc import Callable
 
 import pytest
 
-from partitions.records import Record, build_batch
 from partitions.replicas.directories import sync_files
 from partitions.testing import SimCluster
 from partitions.testing.broker import SimBroker
 from partitions.testing.workload import Consumer
 from raftlog.testing.disk import VirtualDisk
+from tests.partitions.kit import batch_of
 from tests.partitions.sim.test_offline import (
     BATCHES,
     SECOND_US,
@@ -150,7 +150,7 @@ def test_a_sync_job_that_found_its_directory_gone_lets_the_others_retire_the_par
 
 
 def large(number: int) -> bytes:
-    return bytes(build_batch([Record(value=b"%06d" % number + b"." * 200_000)], base_timestamp=1))
+    return batch_of(b"%06d" % number + b"." * 200_000)
 
 
 def test_a_topic_can_be_deleted_whose_directory_is_gone() -> None:

@@ -17,9 +17,9 @@ from tests.partitions.sim.test_offline import (
     SECOND_US,
     TOPIC,
     ask,
-    batch_of,
     fill,
     leader_of,
+    numbered,
     segments,
     started,
 )
@@ -222,7 +222,7 @@ def test_a_preferred_leader_is_elected_whichever_broker_is_asked(asked: int) -> 
         results = await elect(cluster, asked, 0)
         assert results[0].error_code == ErrorCode.ELECTION_NOT_NEEDED
         for number in range(len(cluster.brokers)):
-            await client.produce(TOPIC, 0, batch_of(100 + number))
+            await client.produce(TOPIC, 0, numbered(100 + number))
 
     cluster.run(story())
 

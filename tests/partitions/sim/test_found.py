@@ -6,7 +6,6 @@ from random import Random
 
 import pytest
 
-from partitions.records import Record, build_batch
 from partitions.storage import LogConfig, PartitionLog
 from partitions.testing import GaveUp, SimCluster
 from raftlog.testing.disk import VirtualDisk
@@ -18,19 +17,16 @@ from raftlog.types import (
     ReplicaId,
     SnapshotMeta,
 )
+from tests.partitions.kit import batch_of
 
 CONFIG = LogConfig()
 CREATION = SnapshotMeta(ZERO_POSITION, Configuration((ReplicaId(1, b"a" * 16),)))
 
 
-def batch_of(value: bytes) -> bytes:
-    return bytes(build_batch([Record(value=value)], base_timestamp=1000, leader_epoch=1))
-
-
 def leaders_snapshot() -> tuple[SnapshotMeta, bytes]:
     disk = VirtualDisk(Random(0))
     log = PartitionLog.create(disk, "leader", CONFIG, CREATION)
-    batch = batch_of(b"gone")
+    batch = batch_of(b"gone", leader_epoch=1)
     log.append([Entry(1, 1, EntryKind.NOOP, 0, 0, b""), Entry(2, 1, EntryKind.DATA, 0, 1, batch)])
     log.apply_trim(1, 2)
     meta, data, done = log.read_snapshot(0, 1 << 20)

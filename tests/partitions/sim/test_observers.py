@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from partitions.records import Record, build_batch
 from partitions.testing import SimCluster
 from partitions.testing.client import SimClient
 from raftlog.types import METADATA_GROUP
+from tests.partitions.kit import batch_of
 
 PARTITIONS = 6
 SECOND_US = 1_000_000
-
-
-def batch_of(value: bytes) -> bytes:
-    return bytes(build_batch([Record(value=value)], base_timestamp=1000, leader_epoch=1))
 
 
 async def fill(client: SimClient, topic: str, value: bytes) -> list[int]:

@@ -9,7 +9,6 @@ import structlog
 
 from partitions import wire
 from partitions.errors import ErrorCode
-from partitions.records import Record, build_batch
 from partitions.testing import SimCluster
 from partitions.testing.broker import SimBroker
 from partitions.testing.client import SimClient
@@ -17,6 +16,7 @@ from partitions.testing.workload import Consumer
 from raftlog.disk.segments import Segment as MetadataSegment
 from raftlog.errors import CorruptLog
 from raftlog.types import METADATA_GROUP
+from tests.partitions.kit import batch_of
 
 TOPIC = "words"
 SECOND_US = 1_000_000
@@ -24,15 +24,14 @@ SMALL = {"segment.bytes": "2000"}
 BATCHES = 30
 
 
-def batch_of(number: int) -> bytes:
-    value = b"%06d" % number + b"." * 200
-    return bytes(build_batch([Record(value=value)], base_timestamp=1_000_000))
+def numbered(number: int) -> bytes:
+    return batch_of(b"%06d" % number + b"." * 200)
 
 
 async def fill(client: SimClient, partitions: int = 2, first: int = 0) -> None:
     for number in range(first, first + BATCHES):
         for partition in range(partitions):
-            await client.produce(TOPIC, partition, batch_of(number))
+            await client.produce(TOPIC, partition, numbered(number))
 
 
 def started(seed: int, **settings: str) -> tuple[SimCluster, SimClient]:
@@ -95,7 +94,7 @@ async def described(cluster: SimCluster, node: int) -> Any:
 async def errors(cluster: SimCluster, node: int) -> list[ErrorCode]:
     """What the broker says to Produce, Fetch and ListOffsets of partition 0."""
     m = wire.messages(wire.ApiKey.PRODUCE)
-    part = m.PartitionProduceData(index=0, records=batch_of(0))
+    part = m.PartitionProduceData(index=0, records=numbered(0))
     topic = m.TopicProduceData(name=TOPIC, partition_data=[part])
     body = m.ProduceRequest(acks=-1, timeout=1000, topic_data=[topic])
     produced = await ask(cluster, node, wire.ApiKey.PRODUCE, 9, body)
@@ -267,7 +266,7 @@ def test_a_preferred_replica_that_is_offline_is_not_given_the_leadership() -> No
         await cluster.sleep(5 * SECOND_US)
         for number in range(20):
             before = cluster.reactor.now_us()
-            await client.produce(TOPIC, 0, batch_of(number))
+            await client.produce(TOPIC, 0, numbered(number))
             assert cluster.reactor.now_us() - before < 300_000, "no transfer stops the writes"
             await cluster.sleep(SECOND_US // 5)
 

@@ -9,7 +9,6 @@ import pytest
 
 from metadata.image import MetadataImage
 from partitions import recover
-from partitions.records import Record, build_batch
 from partitions.recover import Report
 from partitions.testing import SimBroker, SimClient, SimCluster, Stuck
 from partitions.testing.workload import Consumer
@@ -17,6 +16,7 @@ from raftlog.disk import forcing
 from raftlog.disk.wal import Wal
 from raftlog.testing.disk import VirtualDisk
 from raftlog.types import METADATA_GROUP
+from tests.partitions.kit import batch_of
 
 TOPIC = "words"
 PARTITIONS = 2
@@ -25,14 +25,14 @@ DIGITS = bytes(range(8))
 PART_BYTES = 1024 * 1024
 
 
-def batch_of(number: int) -> bytes:
-    return bytes(build_batch([Record(value=b"%06d" % number)], base_timestamp=1_000_000))
+def numbered(number: int) -> bytes:
+    return batch_of(b"%06d" % number)
 
 
 async def fill(client: SimClient, first: int, count: int) -> None:
     for number in range(first, first + count):
         for partition in range(PARTITIONS):
-            await client.produce(TOPIC, partition, batch_of(number))
+            await client.produce(TOPIC, partition, numbered(number))
 
 
 async def read(client: SimClient) -> list[list[int]]:
@@ -153,7 +153,7 @@ def test_new_directories_join_and_the_lost_copies_are_shown_as_lost() -> None:
         while {b.replica for b in image_of(disaster.survivor).unfenced()} != present:
             await cluster.sleep(10_000)
         await client.create_topic("more", 1, 3)
-        assert await client.produce("more", 0, batch_of(1)) == 0
+        assert await client.produce("more", 0, numbered(1)) == 0
         while set(cluster.replicas("more", 0)) != {1, 2, 3}:
             await cluster.sleep(10_000)
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from partitions.records import Record, build_batch
 from partitions.testing.cluster import SimCluster
 from raftlog.disk.properties import read_properties, write_properties
+from tests.partitions.kit import batch_of
 
 SECOND_US = 1_000_000
 
@@ -16,7 +16,7 @@ def written(seed: int) -> SimCluster:
     client = cluster.client()
     cluster.run(client.create_topic("early", 1, 3))
     cluster.brokers[3].kill()
-    batch = bytes(build_batch([Record(value=b"acknowledged")], base_timestamp=1))
+    batch = batch_of(b"acknowledged")
 
     async def write() -> None:
         await client.create_topic("late", 1, 3)

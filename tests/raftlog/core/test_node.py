@@ -290,6 +290,17 @@ class TestElections:
         assert not node.transferring
         assert (node.role is Role.LEADER) == target_is_gone
 
+    def test_a_transfer_is_given_up_by_transferring_to_itself(self) -> None:
+        world = leader()
+        node = world["A"]
+        world.crash("B")
+        node.transfer(rid("B"))
+        assert node.successor == rid("B")
+        node.transfer(rid("A"))
+        assert node.successor is None
+        node.propose(EntryKind.DATA, 1, b"x")
+        assert node.role is Role.LEADER
+
     def test_transfer_to_a_learner_is_refused(self) -> None:
         world = leader()
         with pytest.raises(Misconfigured, match="does not vote"):

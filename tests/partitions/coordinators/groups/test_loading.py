@@ -36,7 +36,7 @@ from partitions.records import (
 )
 from partitions.testing.runner import quiet_logs
 from tests.partitions.api.fakes import FakeReplica, ManualReactor
-from tests.partitions.coordinators.groups.test_records import string
+from tests.partitions.coordinators.groups.kit import string
 
 SEEDS = range(200)
 CODECS = [Codec.NONE] * 6 + [Codec.GZIP, Codec.ZSTD]

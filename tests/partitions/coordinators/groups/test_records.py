@@ -22,12 +22,7 @@ from partitions.coordinators.groups.schemas import (
     encode_value,
 )
 from partitions.records import HEADER_BYTES, Record, build_batch
-
-
-def string(text: str | None) -> bytes:
-    data = (text or "").encode()
-    return struct.pack(">h", -1 if text is None else len(data)) + data
-
+from tests.partitions.coordinators.groups.kit import string
 
 TOPIC_ID = bytes(range(16))
 KEY = OffsetKey("grüppe", "topic", 7)

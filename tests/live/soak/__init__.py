@@ -1,0 +1,1 @@
+"""A soak of consumer groups and administration: see `__main__`."""
