@@ -68,6 +68,19 @@ def test_an_address_that_nobody_advertises_explains_a_broker_out_of_reach() -> N
     assert summarize(asked(WELL, WELL, WELL) | {other: WELL})["healthy"]
 
 
+def test_an_observer_that_is_not_listed_any_more_is_missed_by_its_replicas() -> None:
+    """Its session has ended, so that no broker names it; nothing else would say who is away."""
+    listed = {1: AT[1], 2: AT[2]}
+    left = replace(WELL, brokers=listed, topics=(topic(1, live=(1, 2)),), voters=(1, 2))
+    found = summarize({AT[1]: left, AT[2]: left})
+    assert found["reasons"] == [
+        "broker 3: has replicas, and the others do not list it: stopped, or lost",
+        "1 partition without all replicas",
+    ]
+    row = found["brokers"][2]
+    assert (row["id"], row["address"], row["leads"], row["replicas"]) == (3, None, 0, 1)
+
+
 def test_a_voter_that_is_not_listed_any_more_is_missed() -> None:
     listed = {1: AT[1], 2: AT[2]}
     left = replace(WELL, brokers=listed, topics=(topic(1, live=(1, 2)),))
