@@ -162,11 +162,16 @@ def metadata(
 
 
 def result_of(
-    future: Future[Result], target: Target, doing: str, *, changes: bool = True
+    future: Future[Result],
+    target: Target,
+    doing: str,
+    *,
+    changes: bool = True,
+    takes: str = "a majority of the voters",
 ) -> Result:
     """The result of an admin request, or CommandFailed naming what was being done.
 
-    `changes`: the request is not only a question.
+    `changes`: the request is not only a question. `takes`: who has to be there for an answer.
     """
     from concurrent.futures import TimeoutError as FutureTimeout
 
@@ -174,7 +179,7 @@ def result_of(
 
     try:
         # librdkafka's own request time-out comes first; this one only bounds a lost callback.
-        with waiting(f"{doing}: waiting for the answer; it takes a majority of the voters"):
+        with waiting(f"{doing}: waiting for the answer; it takes {takes}"):
             return future.result(target.timeout_s + 5)
     except KafkaException as error:
         fail(error.args[0], target, doing, changes=changes)

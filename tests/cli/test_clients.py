@@ -5,14 +5,18 @@ from __future__ import annotations
 import base64
 import json
 import socket
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
 from confluent_kafka import KafkaError
 
 from cli.clients import told
+from cli.commands import topic
 from cli.commands.produce import Tally, send_all
+from cli.context import Target
 from cli.exits import CommandFailed, ExitCode
+from cli.places import Place, Positions
 from cli.reading import Outgoing
 from partitions.errors import ErrorCode
 from tests.cli.conftest import Runner
@@ -240,3 +244,21 @@ def test_errors_have_kafkas_names() -> None:
         assert KafkaError(code).name() != code.name
         assert told(KafkaError(code)).endswith(f"[{code.name}]")
     assert told(KafkaError(KafkaError._TRANSPORT)).endswith("[_TRANSPORT]")
+
+
+def test_a_leader_that_does_not_answer_is_asked_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each question to it lasts as long as --timeout."""
+    asked: list[set[Place]] = []
+    silent = ("t", 1)
+
+    def answers(client: Any, specs: Mapping[Place, Any], target: Target) -> Positions:
+        asked.append(set(specs))
+        failures = {silent: CommandFailed("t 1: silent")} if silent in specs else {}
+        return Positions({place: 5 for place in specs if place != silent}, set(), failures)
+
+    monkeypatch.setattr(topic, "positions", answers)
+    rows = [{"topic": "t", "partition": number} for number in (0, 1)]
+    anyone: Any = None
+    assert topic._add_offsets(anyone, rows, anyone) == ["t 1: silent"]
+    assert asked == [{("t", 0), silent}, {("t", 0)}]
+    assert [(row["first_offset"], row["next_offset"]) for row in rows] == [(5, 5), (None, None)]
