@@ -11,6 +11,7 @@ from cli.survey import View
 
 Found = Mapping[Address, "View | Silence"]
 OK, DEGRADED, UNAVAILABLE = "ok", "degraded", "unavailable"
+OUT_OF_SERVICE = "damaged (its log says so), or lost with a former directory"
 
 
 def verdict(summary: Mapping[str, Any]) -> str:
@@ -46,6 +47,7 @@ def summarize(found: Found) -> dict[str, Any]:
         *(f"{_name(row)}: {row['reason']}" for row in rows if row["reason"]),
         *_wrongly_advertised(found, brokers),
         *_disagreements(views),
+        *_out_of_service(rows, partitions),
         *_count(leaderless, "without a leader"),
         *_count(under, "without all replicas"),
     ]
@@ -198,6 +200,17 @@ def _disagreements(views: Mapping[int, View]) -> list[str]:
     if len({view.voters for view in views.values() if view.voters}) > 1:
         parts = (f"{n} was given {view.voters}" for n, view in views.items() if view.voters)
         reasons.append(f"brokers were formatted with different voters: {', '.join(parts)}")
+    return reasons
+
+
+def _out_of_service(rows: list[dict[str, Any]], partitions: list[tuple[str, Any]]) -> list[str]:
+    """Brokers that are there, and have replicas that are not."""
+    reasons = []
+    for row in rows:
+        count = sum(row["id"] in p.offline_replicas for _, p in partitions)
+        if row["reachable"] and count:
+            replicas = f"{count} replica{'' if count == 1 else 's'}"
+            reasons.append(f"{_name(row)}: {replicas} out of service: {OUT_OF_SERVICE}")
     return reasons
 
 
