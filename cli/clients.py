@@ -38,8 +38,8 @@ ADVICE: dict[int, str] = {
     ErrorCode.OFFSET_OUT_OF_RANGE: "`quorate topic describe TOPIC --offsets` shows what there is",
     ErrorCode.UNKNOWN_TOPIC_OR_PARTITION: "`quorate topic list` shows what there is",
     ErrorCode.TOPIC_ALREADY_EXISTS: "--if-not-exists makes that a success",
-    ErrorCode.NON_EMPTY_GROUP: "stop its consumers first; `quorate group describe GROUP --members` "
-    "shows them",
+    ErrorCode.NON_EMPTY_GROUP: "stop its consumers first (one that was killed counts until its "
+    "session.timeout.ms has passed); `quorate group describe GROUP --members` shows them",
     ErrorCode.GROUP_ID_NOT_FOUND: "`quorate group list` shows what there is",
 }
 """What to do about a broker's error code, where the broker does not say so itself."""
@@ -162,11 +162,16 @@ def metadata(
 
 
 def result_of(
-    future: Future[Result], target: Target, doing: str, *, changes: bool = True
+    future: Future[Result],
+    target: Target,
+    doing: str,
+    *,
+    changes: bool = True,
+    takes: str = "a majority of the voters",
 ) -> Result:
     """The result of an admin request, or CommandFailed naming what was being done.
 
-    `changes`: the request is not only a question.
+    `changes`: the request is not only a question. `takes`: who has to be there for an answer.
     """
     from concurrent.futures import TimeoutError as FutureTimeout
 
@@ -174,7 +179,7 @@ def result_of(
 
     try:
         # librdkafka's own request time-out comes first; this one only bounds a lost callback.
-        with waiting(f"{doing}: waiting for the answer; it takes a majority of the voters"):
+        with waiting(f"{doing}: waiting for the answer; it takes {takes}"):
             return future.result(target.timeout_s + 5)
     except KafkaException as error:
         fail(error.args[0], target, doing, changes=changes)

@@ -25,11 +25,18 @@ class Leads(NamedTuple):
     """Does the broker lead the metadata quorum?"""
     partitions: tuple[str, ...]
     """`topic-number` of what it leads."""
+    single: tuple[str, ...] = ()
+    """Those of them that have no replica elsewhere, so that waiting is no use."""
 
     @property
     def nothing(self) -> bool:
         """It is drained."""
         return not self.partitions and not self.controller
+
+    @property
+    def stuck(self) -> bool:
+        """What is left will not move, whoever comes back."""
+        return bool(self.partitions) and self.partitions == self.single and not self.controller
 
     def __str__(self) -> str:
         count = len(self.partitions)
@@ -42,24 +49,31 @@ def look(connection: Connection, broker: int) -> Leads:
     types = wire.messages(wire.ApiKey.METADATA)
     question = types.MetadataRequest(topics=None, allow_auto_topic_creation=False)
     answer = connection.call(wire.ApiKey.METADATA, METADATA_VERSION, question)
-    led = [
-        f"{topic.name}-{part.partition_index}"
+    led = {
+        f"{topic.name}-{part.partition_index}": part.replica_nodes
         for topic in answer.topics
         for part in topic.partitions
         if part.leader_id == broker
-    ]
-    brokers = tuple(sorted(each.node_id for each in answer.brokers))
-    return Leads(brokers, answer.controller_id == broker, tuple(sorted(led)))
+    }
+    return Leads(
+        tuple(sorted(each.node_id for each in answer.brokers)),
+        answer.controller_id == broker,
+        tuple(sorted(led)),
+        tuple(sorted(name for name, replicas in led.items() if len(replicas) == 1)),
+    )
 
 
 def wait_until_drained(broker: int, ask: Callable[[], Leads], wait_s: float) -> Leads:
-    """Ask until `broker` leads nothing or `wait_s` have passed, telling how it goes on stderr."""
+    """Ask until `broker` leads nothing that can move, or `wait_s` have passed.
+
+    How it goes is told on stderr.
+    """
     due, told = time.monotonic() + wait_s, ""
     while True:
         leads = ask()
         if str(leads) != told and not leads.nothing:
             told = str(leads)
             note(f"quorate: broker {broker} leads {told}")
-        if leads.nothing or time.monotonic() >= due:
+        if leads.nothing or leads.stuck or time.monotonic() >= due:
             return leads
         _never.wait(LOOK_S)

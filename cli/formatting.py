@@ -48,18 +48,21 @@ def parse_voters(text: str) -> tuple[Voter, ...]:
     return tuple(voters)
 
 
-def format_directory(data: Path, wanted: Properties, *, ignore_formatted: bool) -> None:
+def format_directory(
+    data: Path, wanted: Properties, *, ignore_formatted: bool, any_id: bool = False
+) -> None:
     """Create `data` if need be and make it what `wanted` says.
 
     A directory that is formatted already is refused (CommandFailed, PRECONDITION), unless
-    `ignore_formatted` and it says exactly the same.
+    `ignore_formatted` and it says the same. `any_id`: the directory's id was drawn just now, so
+    that of the first time is as good.
     """
     try:
         # Checked first, so that a mistake leaves no empty directory behind.
         encode_properties(wanted)
         data.mkdir(parents=True, exist_ok=True)
         fs = OsFileSystem(data)
-        if not (ignore_formatted and fs.exists(FILE_NAME)):
+        if not fs.exists(FILE_NAME):
             write_properties(fs, wanted._replace(formatting=secrets.token_bytes(FORMATTING_BYTES)))
             return
         found = read_properties(fs)
@@ -68,6 +71,14 @@ def format_directory(data: Path, wanted: Properties, *, ignore_formatted: bool) 
     except (Misconfigured, OSError) as error:
         raise CommandFailed(f"cannot format {data}: {error}", ExitCode.PRECONDITION) from error
     found = found._replace(formatting=b"")  # each formatting has its own
+    if any_id and not any(voter.directory_id == found.directory_id for voter in found.voters):
+        wanted = wanted._replace(directory_id=found.directory_id)
+    if found == wanted and not ignore_formatted:
+        raise CommandFailed(
+            f"{data} is formatted already, just like this: its broker can be started "
+            "(--ignore-formatted makes that a success)",
+            ExitCode.PRECONDITION,
+        )
     if found != wanted:
         raise CommandFailed(
             f"{data} is formatted already, and differently in: {_difference(found, wanted)}; "

@@ -11,6 +11,7 @@ from cli.survey import View
 
 Found = Mapping[Address, "View | Silence"]
 OK, DEGRADED, UNAVAILABLE = "ok", "degraded", "unavailable"
+OUT_OF_SERVICE = "damaged (its log says so), or lost with a former directory"
 
 
 def verdict(summary: Mapping[str, Any]) -> str:
@@ -35,7 +36,8 @@ def summarize(found: Found) -> dict[str, Any]:
     voters = next((view.voters for view in [*views.values(), *_all(found)] if view.voters), None)
     partitions = [(t.name, p) for t in main.topics for p in t.partitions]
     rows = [_row(node, brokers[node], found, main, partitions) for node in sorted(brokers)]
-    rows += [_missing(node, address) for node, address in _not_listed(found, brokers, voters)]
+    rows += [_absent(node, voters or (), partitions) for node in _gone(brokers, voters, partitions)]
+    rows += [_unknown(address) for address in _nobodys(found, brokers)]
     leaderless = [f"{t}-{p.partition_index}" for t, p in partitions if p.leader_id < 0]
     under = [
         f"{t}-{p.partition_index}" for t, p in partitions if len(p.isr_nodes) < len(p.replica_nodes)
@@ -45,6 +47,7 @@ def summarize(found: Found) -> dict[str, Any]:
         *(f"{_name(row)}: {row['reason']}" for row in rows if row["reason"]),
         *_wrongly_advertised(found, brokers),
         *_disagreements(views),
+        *_out_of_service(rows, partitions),
         *_count(leaderless, "without a leader"),
         *_count(under, "without all replicas"),
     ]
@@ -99,26 +102,44 @@ def _row(
     }
 
 
-def _not_listed(
-    found: Found, brokers: Mapping[int, Address], voters: tuple[int, ...] | None
-) -> list[tuple[int | None, Address | None]]:
-    """Voters that no broker lists, and silent bootstrap addresses that are no broker's."""
-    absent = [(node, None) for node in voters or () if node not in brokers]
-    silent = [address for address, answer in found.items() if isinstance(answer, Silence)]
-    return [*absent, *((None, each) for each in silent if each not in brokers.values())]
+def _gone(
+    brokers: Mapping[int, Address],
+    voters: tuple[int, ...] | None,
+    partitions: list[tuple[str, Any]],
+) -> list[int]:
+    """Who has a vote or copies of partitions, and is listed by no broker."""
+    holders = {node for _, p in partitions for node in p.replica_nodes}
+    return sorted(holders.union(voters or ()) - set(brokers))
 
 
-def _missing(node: int | None, address: Address | None) -> dict[str, Any]:
-    reason = (
-        "a voter that the others do not list: stopped, or not registered yet"
-        if address is None
-        else "unreachable, and no broker that is listed has this address"
-    )
+def _absent(
+    node: int, voters: tuple[int, ...], partitions: list[tuple[str, Any]]
+) -> dict[str, Any]:
+    if node in voters:
+        reason = "a voter that the others do not list: stopped, or not registered yet"
+    else:
+        reason = "has replicas, and the others do not list it: stopped, or lost"
     return {
+        **_unknown(None),
         "id": node,
+        "reason": reason,
+        "leads": sum(p.leader_id == node for _, p in partitions),
+        "replicas": sum(node in p.replica_nodes for _, p in partitions),
+    }
+
+
+def _nobodys(found: Found, brokers: Mapping[int, Address]) -> list[Address]:
+    """Silent bootstrap addresses that are no broker's."""
+    silent = [address for address, answer in found.items() if isinstance(answer, Silence)]
+    return [each for each in silent if each not in brokers.values()]
+
+
+def _unknown(address: Address | None) -> dict[str, Any]:
+    return {
+        "id": None,
         "address": None if address is None else str(address),
         "reachable": False,
-        "reason": reason,
+        "reason": "unreachable, and no broker that is listed has this address",
         "controller": False,
         "names_controller": None,
         "draining": None,
@@ -179,6 +200,17 @@ def _disagreements(views: Mapping[int, View]) -> list[str]:
     if len({view.voters for view in views.values() if view.voters}) > 1:
         parts = (f"{n} was given {view.voters}" for n, view in views.items() if view.voters)
         reasons.append(f"brokers were formatted with different voters: {', '.join(parts)}")
+    return reasons
+
+
+def _out_of_service(rows: list[dict[str, Any]], partitions: list[tuple[str, Any]]) -> list[str]:
+    """Brokers that are there, and have replicas that are not."""
+    reasons = []
+    for row in rows:
+        count = sum(row["id"] in p.offline_replicas for _, p in partitions)
+        if row["reachable"] and count:
+            replicas = f"{count} replica{'' if count == 1 else 's'}"
+            reasons.append(f"{_name(row)}: {replicas} out of service: {OUT_OF_SERVICE}")
     return reasons
 
 

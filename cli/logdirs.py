@@ -39,6 +39,13 @@ def collect(
         return [row(n, places[n], a, wanted) for n, a in zip(nodes, list(answers), strict=True)]
 
 
+def without_copies(rows: Iterable[Mapping[str, Any]], topics: Iterable[str]) -> list[str]:
+    """Those of `topics` of which no broker has a copy; empty unless every broker has answered."""
+    rows = list(rows)
+    held = {copy["topic"] for row in rows for copy in row["partitions"]}
+    return [] if any(row["reason"] for row in rows) else [t for t in topics if t not in held]
+
+
 def ask(connection: Connection) -> Any:
     """All copies of one broker: the answer is bounded by what it holds."""
     types = wire.messages(KEY)

@@ -79,6 +79,19 @@ class LazyGroup(click.Group):
         assert isinstance(command, click.Command)
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """As click does, which knows no name to suggest: none is imported yet."""
+        wanted = args[0]
+        if wanted not in COMMANDS and not ctx.resilient_parsing:
+            from difflib import get_close_matches
+
+            near = get_close_matches(wanted, COMMANDS, n=1)
+            if near:
+                ctx.fail(f"No such command '{wanted}'. Did you mean '{near[0]}'?")
+        return super().resolve_command(ctx, args)
+
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
         """Names from the table alone, then the options that every command has."""
         names = [name for name in COMMANDS if name.startswith(incomplete)]

@@ -93,7 +93,8 @@ def positions(client: AdminClient, specs: Mapping[Place, OffsetSpec], target: Ta
         place = (each.topic, each.partition)
         try:
             doing = f"asking for offsets of {place[0]} {place[1]}"
-            offset = clients.result_of(future, target, doing, changes=False).offset
+            takes = "the leaders of all that is asked for"
+            offset = clients.result_of(future, target, doing, changes=False, takes=takes).offset
             if offset < NO_SUCH_TIME:
                 raise _not_asked(place, target)
             found.offsets[place] = offset

@@ -101,7 +101,8 @@ def drain(broker: int, undo: bool, wait_s: float, output: str, target: Target) -
     with SIGTERM hands everything over by itself: this is for what takes longer than a restart.
 
     Exits with 0 when the broker leads nothing, and with 1 when it still leads something after
-    --wait: partitions of which no other replica can lead now. It goes on trying.
+    --wait: partitions of which no other replica can lead now. It goes on trying. Partitions that
+    have no other replica are not waited for.
     """
     refuse_client_settings(target, "broker drain")
     from cli.commands.cluster import first_answer
@@ -134,6 +135,11 @@ def drain(broker: int, undo: bool, wait_s: float, output: str, target: Target) -
     leads = wait_until_drained(broker, ask, wait_s)
     record = {"broker": broker, "draining": True, "controller": leads.controller}
     emit_record(output, {**record, "leads": list(leads.partitions)})
+    if leads.stuck:
+        raise CommandFailed(
+            f"broker {broker} still leads {leads}, whose only replica it has: it goes on leading "
+            f"those. `quorate broker drain {broker} --undo` ends the draining"
+        )
     if not leads.nothing:
         raise CommandFailed(
             f"broker {broker} still leads {leads} after {wait_s:g} s: no other replica can lead "

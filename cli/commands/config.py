@@ -287,4 +287,4 @@ def _tell(row: dict[str, Any]) -> None:
         return
     click.echo(f"{row['file']}:")
     for problem in row["problems"]:
-        click.echo(f"- {problem}")
+        click.echo(f"- {problem.removeprefix(row['file'] + ': ')}")

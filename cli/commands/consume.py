@@ -259,12 +259,18 @@ def end_offsets(client: Consumer, wanted: list[TopicPartition], target: Target) 
     """Partition -> next offset as of now, for those partitions that have something to read."""
     from confluent_kafka import OFFSET_END
 
-    ends = {}
+    ends, short = {}, []
     for place in wanted:
         low, high = watermarks(client, place, target)
         first = max(low, place.offset)
         if place.offset != OFFSET_END and first < high:
             ends[place.partition] = high
+        if place.offset > high:
+            short.append(str(place.partition))
+    if short:
+        many = len(short) > 1
+        which = f"partition{'s' * many} {', '.join(short)} end{'s' * (not many)}"
+        note(f"quorate: {which} before offset {wanted[0].offset}")
     return ends
 
 
@@ -319,6 +325,11 @@ def is_record(event: Message, ends: dict[int, int] | None, target: Target) -> bo
     from confluent_kafka import KafkaError as Codes
 
     error = event.error()
+    if error is not None and error.code() == Codes._AUTO_OFFSET_RESET:
+        raise CommandFailed(
+            f"{event.topic()} partition {event.partition()} does not have the offset to read from; "
+            f"`quorate topic describe {event.topic()} --offsets` shows what there is"
+        )
     if error is not None and error.code() != Codes._PARTITION_EOF:
         if error.fatal() or not _passes_by_itself(error):
             clients.fail(error, target, "consuming")

@@ -9,7 +9,7 @@ import click
 from cli.commands.log_dump import dump
 from cli.completing import complete_topics
 from cli.context import Target, output_option, target_options
-from cli.exits import ExitCode
+from cli.exits import CommandFailed, ExitCode
 from cli.output import emit_json, emit_rows, note
 
 _BROKERS = {
@@ -60,7 +60,7 @@ def dirs(
     """
     from cli.clients import refuse_client_settings
     from cli.commands.cluster import first_answer
-    from cli.logdirs import brokers, collect
+    from cli.logdirs import brokers, collect, without_copies
     from cli.survey import ASK_S
 
     refuse_client_settings(target, "log dirs")
@@ -69,6 +69,8 @@ def dirs(
         emit_json(rows)
     else:
         _emit_tables(rows, partitions)
+    for name in without_copies(rows, topics):
+        raise CommandFailed(f"no such topic: {name}; `quorate topic list` shows what there is")
     if any(row["reason"] or row["offline"] for row in rows):
         ctx.exit(ExitCode.FAILED)
 

@@ -207,7 +207,11 @@ def send_all(
         raise
     _report(tally, left, started, output)
     if tally.failed or left:
-        raise CommandFailed(f"{tally.failed + left} of {tally.sent} records were not acknowledged")
+        late = left or any("TIMED_OUT" in reason for reason in tally.reasons)
+        raise CommandFailed(
+            f"{tally.failed + left} of {tally.sent} records were not acknowledged"
+            f"{'; see `quorate cluster status`' if late else ''}"
+        )
 
 
 def require_topic(client: Producer, topic: str, partition: int, target: Target) -> None:

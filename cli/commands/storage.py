@@ -105,7 +105,8 @@ def format_(
     assert node_id is not None
     own = own_directory(directory_id, node_id, voters)
     wanted = Properties(cluster_id, node_id, own, voters, recovery)
-    format_directory(data, wanted, ignore_formatted=ignore_formatted)
+    drawn = directory_id is None and own not in {voter.directory_id for voter in voters}
+    format_directory(data, wanted, ignore_formatted=ignore_formatted, any_id=drawn)
     emit_record(output, describe_directory(data))
 
 

@@ -167,7 +167,7 @@ def partition_rows(
 
 
 def _add_offsets(client: AdminClient, rows: list[dict[str, Any]], target: Target) -> list[str]:
-    """None where there is no answer; returns why."""
+    """None where there is no answer; returns why. Who did not answer is not asked again."""
     from confluent_kafka.admin import OffsetSpec
 
     failures: dict[Place, str] = {}
@@ -176,7 +176,8 @@ def _add_offsets(client: AdminClient, rows: list[dict[str, Any]], target: Target
         ("next_offset", OffsetSpec.latest()),
     ):
         wanted = [(row["topic"], row["partition"]) for row in rows]
-        found = positions(client, dict.fromkeys(wanted, spec), target)
+        asked = [place for place in wanted if place not in failures]
+        found = positions(client, dict.fromkeys(asked, spec), target)
         for row, place in zip(rows, wanted, strict=True):
             row[key] = found.offsets.get(place)
         failures |= {place: failure.message for place, failure in found.failures.items()}

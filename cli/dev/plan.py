@@ -100,11 +100,12 @@ def obtain(root: Path, nodes: int | None, port: int | None) -> Plan:
 
     `nodes` and `port` are what the user asked for, None when nothing was said. A kept plan wins
     over defaults, but not over a contradiction: the voters' addresses are written in the
-    directories, so CommandFailed (PRECONDITION).
+    directories, so CommandFailed (PRECONDITION). Before anything is written there, because a port
+    was taken for example, other wishes make another plan.
     """
     path = root / PLAN_FILE
-    if path.exists():
-        plan = load(path)
+    plan = load(path) if path.exists() else None
+    if plan is not None and (_was_made(plan) or _is_as_wanted(plan, nodes, port)):
         _check_kept(plan, path, nodes, port)
         return _with_admin_ports(plan, path)
     plan = create(root, nodes or DEFAULT_NODES, DEFAULT_PORT if port is None else port)
@@ -245,6 +246,15 @@ def _from_format_1(plan: Plan) -> Plan:
     broker's log shows that they all were."""
     ran = any(broker.log.exists() for broker in plan.brokers)
     return plan.with_formatted([broker.id for broker in plan.brokers] if ran else [])
+
+
+def _was_made(plan: Plan) -> bool:
+    """Was any directory formatted?"""
+    return any(broker.formatted or broker.data.exists() for broker in plan.brokers)
+
+
+def _is_as_wanted(plan: Plan, nodes: int | None, port: int | None) -> bool:
+    return nodes in (None, len(plan.brokers)) and port in (None, plan.brokers[0].kafka.port)
 
 
 def _check_kept(plan: Plan, path: Path, nodes: int | None, port: int | None) -> None:

@@ -5,12 +5,19 @@ from __future__ import annotations
 import base64
 import json
 import socket
+from collections.abc import Mapping
+from typing import Any
 
 import pytest
 from confluent_kafka import KafkaError
 
 from cli.clients import told
-from cli.exits import ExitCode
+from cli.commands import topic
+from cli.commands.produce import Tally, send_all
+from cli.context import Target
+from cli.exits import CommandFailed, ExitCode
+from cli.places import Place, Positions
+from cli.reading import Outgoing
 from partitions.errors import ErrorCode
 from tests.cli.conftest import Runner
 from tests.cli.mock_cluster import BROKERS, PARTITIONS, MockCluster
@@ -125,7 +132,21 @@ def test_an_offset_that_does_not_exist_is_an_error(quorate: Runner, mock: MockCl
         *("consume", "short", "-b", mock.bootstrap, "-p", "0", "--offset", "9", "-c", "1")
     )
     assert result.code == ExitCode.FAILED
-    assert "ffset" in result.err
+    assert "short partition 0" in result.err
+    assert "`quorate topic describe short --offsets`" in result.err
+
+
+def test_what_ends_before_the_offset_is_said(quorate: Runner, mock: MockCluster) -> None:
+    mock.fill("shorter", 0, [b"a", b"b"])
+    mock.fill("shorter", 1, [b"a"])
+    consume = ("consume", "shorter", "-b", mock.bootstrap, "-p", "0", "-p", "1", "-e", "--offset")
+    result = quorate(*consume, "9")
+    assert (result.code, result.out) == (ExitCode.OK, "")
+    assert "partitions 0, 1 end before offset 9" in result.err
+    result = quorate(*consume, "2")
+    assert (result.code, result.out) == (ExitCode.OK, "")
+    assert "partition 1 ends before offset 2" in result.err, "2 is where the next one comes"
+    assert "before" not in quorate(*consume, "1").err
 
 
 def test_a_missing_topic_or_partition_is_named(quorate: Runner, mock: MockCluster) -> None:
@@ -151,6 +172,25 @@ def test_every_delivery_error_is_counted(quorate: Runner, mock: MockCluster) -> 
     assert json.loads(result.out)["failed"] == 3
     assert "3 failed" in result.err
     assert "size too large" in result.err
+
+
+class Unanswered:
+    """A producer whose records all run out of time."""
+
+    def produce(self, *record: Any, on_delivery: Any, **more: Any) -> None:
+        on_delivery(KafkaError(KafkaError._MSG_TIMED_OUT), None)
+
+    def flush(self, timeout: float) -> int:
+        return 0
+
+    def __len__(self) -> int:
+        return 0
+
+
+def test_records_that_were_not_answered_in_time_name_where_to_look() -> None:
+    client: Any = Unanswered()
+    with pytest.raises(CommandFailed, match=r"1 of 1 .*; see `quorate cluster status`"):
+        send_all(client, "t", -1, [], [Outgoing(None, b"x")], Tally(), 1.0, "table")
 
 
 def test_contradicting_options_are_a_usage_error(quorate: Runner, mock: MockCluster) -> None:
@@ -204,3 +244,21 @@ def test_errors_have_kafkas_names() -> None:
         assert KafkaError(code).name() != code.name
         assert told(KafkaError(code)).endswith(f"[{code.name}]")
     assert told(KafkaError(KafkaError._TRANSPORT)).endswith("[_TRANSPORT]")
+
+
+def test_a_leader_that_does_not_answer_is_asked_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each question to it lasts as long as --timeout."""
+    asked: list[set[Place]] = []
+    silent = ("t", 1)
+
+    def answers(client: Any, specs: Mapping[Place, Any], target: Target) -> Positions:
+        asked.append(set(specs))
+        failures = {silent: CommandFailed("t 1: silent")} if silent in specs else {}
+        return Positions({place: 5 for place in specs if place != silent}, set(), failures)
+
+    monkeypatch.setattr(topic, "positions", answers)
+    rows = [{"topic": "t", "partition": number} for number in (0, 1)]
+    anyone: Any = None
+    assert topic._add_offsets(anyone, rows, anyone) == ["t 1: silent"]
+    assert asked == [{("t", 0), silent}, {("t", 0)}]
+    assert [(row["first_offset"], row["next_offset"]) for row in rows] == [(5, 5), (None, None)]

@@ -73,7 +73,8 @@ def test_every_problem_of_every_file_is_told(quorate: Runner, tmp_path: Path) ->
     assert "node.id = '-1' is not a whole number" in text
     assert "log.dirs is not set" in text
     shown = quorate("config", "lint", str(bad)).out
-    assert all(f"- {problem}" in shown for problem in second["problems"])
+    told = [problem.removeprefix(f"{bad}: ") for problem in second["problems"]]
+    assert shown.splitlines() == [f"{bad}:", *(f"- {problem}" for problem in told)]
 
 
 def test_the_environment_counts_when_asked_for(

@@ -10,7 +10,7 @@ import pytest
 from cli.connection import Silence, Unavailable
 from cli.context import Address
 from cli.exits import ExitCode
-from cli.logdirs import row
+from cli.logdirs import row, without_copies
 from cli.quorum import describe, summarize
 from partitions import wire
 from partitions.errors import ErrorCode
@@ -118,6 +118,14 @@ def test_a_brokers_row() -> None:
     assert [each["offline"] for each in found["partitions"]] == [False, True, False]
     narrow = row(3, AT, log_dirs(), {"b"})
     assert (narrow["replicas"], narrow["bytes"], narrow["offline"]) == (1, 40, 0)
+
+
+def test_a_topic_that_no_broker_has_is_found_out_when_all_have_answered() -> None:
+    rows = [row(3, AT, log_dirs(), {"b", "mistyped"})]
+    assert without_copies(rows, ["b", "mistyped"]) == ["mistyped"]
+    assert without_copies(rows, []) == []
+    rows.append(row(4, AT, Silence("connection refused", connected=False), set()))
+    assert without_copies(rows, ["mistyped"]) == [], "the silent one may have it"
 
 
 def test_brokers_that_do_not_answer_or_not_well() -> None:

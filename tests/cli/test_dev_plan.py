@@ -64,6 +64,16 @@ def test_a_plan_is_kept_and_found_again(tmp_path: Path) -> None:
     assert plans.obtain(tmp_path, 3, first.brokers[0].kafka.port) == first
 
 
+def test_a_plan_of_which_nothing_was_made_binds_nobody(tmp_path: Path) -> None:
+    """A first start found its port taken: other ports are what its message says to try."""
+    first = plans.obtain(tmp_path, None, 9092)
+    other = plans.obtain(tmp_path, 1, 0)
+    assert len(other.brokers) == 1
+    assert other.brokers[0].kafka != first.brokers[0].kafka
+    other.brokers[0].data.mkdir(parents=True)
+    assert plans.obtain(tmp_path, None, None) == other
+
+
 def test_a_plan_of_before_admin_ports_gets_some_and_keeps_them(tmp_path: Path) -> None:
     first = plans.obtain(tmp_path, 3, 9092)
     path = tmp_path / plans.PLAN_FILE
@@ -81,7 +91,7 @@ def test_a_plan_of_before_admin_ports_gets_some_and_keeps_them(tmp_path: Path) -
 def test_a_kept_plan_is_not_contradicted(
     tmp_path: Path, nodes: int | None, port: int | None
 ) -> None:
-    plans.obtain(tmp_path, 3, 9092)
+    plans.obtain(tmp_path, 3, 9092).brokers[0].data.mkdir(parents=True)
     with pytest.raises(CommandFailed) as caught:
         plans.obtain(tmp_path, nodes, port)
     assert caught.value.exit_code == ExitCode.PRECONDITION

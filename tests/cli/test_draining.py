@@ -21,8 +21,12 @@ class Asked:
         assert question.topics is None
         assert not question.allow_auto_topic_creation
         partitions = [
-            M.MetadataResponsePartition(partition_index=number, leader_id=leader)
-            for number, leader in enumerate([1, 2, -1, 2])
+            M.MetadataResponsePartition(
+                partition_index=number, leader_id=leader, replica_nodes=replicas
+            )
+            for number, (leader, replicas) in enumerate(
+                [(1, [1, 2]), (2, [2, 1]), (-1, [3]), (2, [2])]
+            )
         ]
         return M.MetadataResponse(
             brokers=[M.MetadataResponseBroker(node_id=node) for node in (3, 2, 1)],
@@ -33,7 +37,7 @@ class Asked:
 
 def test_what_a_broker_leads() -> None:
     connection: Any = Asked()
-    assert look(connection, 2) == Leads((1, 2, 3), False, ("t-1", "t-3"))
+    assert look(connection, 2) == Leads((1, 2, 3), False, ("t-1", "t-3"), ("t-3",))
     third = look(connection, 3)
     assert (str(third), third.nothing) == ("0 partitions and the metadata quorum", False)
     assert look(connection, 7).nothing
@@ -53,6 +57,16 @@ def test_progress_is_told_once_per_change(capsys: pytest.CaptureFixture[str]) ->
 def test_the_wait_ends() -> None:
     left = Leads((1, 2), False, ("alone-0",))
     assert wait_until_drained(2, lambda: left, 0) is left
+
+
+def test_what_has_no_other_replica_is_not_waited_for() -> None:
+    """They were waited for to the end of --wait, without a word of why."""
+    some = Leads((1, 2), False, ("alone-0", "t-0"), ("alone-0",))
+    controller = Leads((1, 2), True, ("alone-0",), ("alone-0",))
+    stuck = Leads((1, 2), False, ("alone-0",), ("alone-0",))
+    answers = iter([some, controller, stuck])
+    assert wait_until_drained(2, lambda: next(answers), 60) is stuck
+    assert not Leads((1, 2), False, ()).stuck
 
 
 def test_without_a_cluster_it_says_so(quorate: Runner) -> None:

@@ -242,6 +242,7 @@ def test_groups_are_deleted_one_by_one(quorate: Runner, fake: FakeAdmin) -> None
 def test_a_group_that_cannot_be_deleted_says_what_to_do(quorate: Runner, fake: FakeAdmin) -> None:
     result = quorate("group", "delete", "busy")
     assert "stop its consumers first" in result.err
+    assert "session.timeout.ms" in result.err, "one may have stopped them, and they count still"
     assert "stop its consumers first" not in result.out, "once is enough"
     assert "stop its consumers first" in quorate("group", "delete", "busy", "nobody").out
     assert "`quorate group list`" in quorate("group", "delete", "nobody").err

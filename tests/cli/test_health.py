@@ -68,6 +68,32 @@ def test_an_address_that_nobody_advertises_explains_a_broker_out_of_reach() -> N
     assert summarize(asked(WELL, WELL, WELL) | {other: WELL})["healthy"]
 
 
+def test_an_observer_that_is_not_listed_any_more_is_missed_by_its_replicas() -> None:
+    """Its session has ended, so that no broker names it; nothing else would say who is away."""
+    listed = {1: AT[1], 2: AT[2]}
+    left = replace(WELL, brokers=listed, topics=(topic(1, live=(1, 2)),), voters=(1, 2))
+    found = summarize({AT[1]: left, AT[2]: left})
+    assert found["reasons"] == [
+        "broker 3: has replicas, and the others do not list it: stopped, or lost",
+        "1 partition without all replicas",
+    ]
+    row = found["brokers"][2]
+    assert (row["id"], row["address"], row["leads"], row["replicas"]) == (3, None, 0, 1)
+
+
+def test_a_copy_that_a_living_broker_has_given_up_is_that_broker_s() -> None:
+    damaged = topic(1, 2, live=(1, 2))
+    for part in damaged.partitions:
+        part.offline_replicas = [3]
+    view = replace(WELL, topics=(damaged,))
+    assert summarize(asked(view, view, view))["reasons"] == [
+        "broker 3 at host:9003: 2 replicas out of service: damaged (its log says so), or lost with "
+        "a former directory",
+        "2 partitions without all replicas",
+    ]
+    assert len(summarize(asked(view, view, REFUSED))["reasons"]) == 2, "it is away, that is all"
+
+
 def test_a_voter_that_is_not_listed_any_more_is_missed() -> None:
     listed = {1: AT[1], 2: AT[2]}
     left = replace(WELL, brokers=listed, topics=(topic(1, live=(1, 2)),))

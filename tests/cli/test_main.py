@@ -113,6 +113,8 @@ def test_an_unknown_command_is_a_usage_error(quorate: Runner) -> None:
     result = quorate("tropic")
     assert result.code == ExitCode.USAGE
     assert "tropic" in result.err
+    assert "Did you mean 'topic'?" in result.err
+    assert "Did you mean" not in quorate("xyzzy").err
 
 
 def test_an_unreachable_cluster_is_named_with_the_reason(quorate: Runner) -> None:

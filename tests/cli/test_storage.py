@@ -71,11 +71,27 @@ def test_a_formatted_directory_is_never_formatted_again(quorate: Runner, tmp_pat
     again = format_(quorate, tmp_path)
     assert again.code == ExitCode.PRECONDITION
     assert str(tmp_path) in again.err
+    assert "just like this" in again.err
+    assert "emove" not in again.err, "nobody is told to remove what is as it should be"
     assert format_(quorate, tmp_path, "--ignore-formatted").code == ExitCode.OK
     other = format_(quorate, tmp_path, "--ignore-formatted", node=3)
     assert other.code == ExitCode.PRECONDITION
     assert "node id, directory id" in other.err
     assert (tmp_path / FILE_NAME).read_bytes() == before
+
+
+def test_an_observer_s_directory_is_formatted_like_this_whatever_its_id_is(
+    quorate: Runner, tmp_path: Path
+) -> None:
+    """Its id was drawn when it was formatted, so the command that did it cannot name it."""
+    first = format_(quorate, tmp_path, node=9)
+    again = format_(quorate, tmp_path, "--ignore-formatted", node=9)
+    assert (again.code, again.out) == (ExitCode.OK, first.out)
+    other = format_(quorate, tmp_path, "--ignore-formatted", "--directory-id", "ab" * 16, node=9)
+    assert other.code == ExitCode.PRECONDITION
+    assert "directory id" in other.err
+    voters = format_(quorate, tmp_path, "--ignore-formatted", node=2)
+    assert voters.code == ExitCode.PRECONDITION, "a voter's id is what the voters say"
 
 
 def test_without_voters_nothing_is_formatted(quorate: Runner, tmp_path: Path) -> None:

@@ -54,11 +54,11 @@ def test_a_broker_is_drained_and_stays_so_until_that_is_undone(
 def test_what_cannot_be_moved_is_named(cluster: Cluster, quorate: Command) -> None:
     quorate.succeeds("topic", "create", "alone", "--partitions", "3", "--replication-factor", "1")
     wait_for_leaders(cluster, "alone")
-    result = quorate("broker", "drain", "2", "--wait", "2", "--output", "json")
+    result = quorate("broker", "drain", "2", "--output", "json")  # without a wait for its end
     assert result.code == ExitCode.FAILED
     (left,) = json.loads(result.out)["leads"]
     assert "broker 2 leads" in result.err, "progress"
-    assert "still leads 1 partition after 2 s" in result.err
+    assert "still leads 1 partition, whose only replica it has" in result.err
     cluster.kill(2)
     for more in ((), ("--undo",)):
         result = quorate("broker", "drain", "7", *more)
