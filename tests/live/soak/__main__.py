@@ -239,6 +239,7 @@ class Soak:
         """Print what was done and found; how many problems there are."""
         problems = [*self.problems, *self.admin.complaints, *self.watch.deaths]
         problems += self.history.violations()
+        problems += [f"the producer: {each}" for each in self.producing.failures]
         for broker in self.cluster.brokers.values():
             problems += [f"broker {broker.id} logged: {line}" for line in complaints_of(broker.log)]
         print(f"faults: {dict(self.faults.counts)}")
@@ -255,7 +256,6 @@ class Soak:
             print(line)
         for name, count in sorted(self.cast.told.items()):
             print(f"  {count:7} {name}")
-        print(f"producer's failures: {self.producing.failures}")
         print(f"seed {self.seed}: {len(problems)} problems")
         for problem in problems[:SHOWN]:
             print("PROBLEM", problem[:1500])

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from signal import SIGCONT, SIGKILL, SIGSTOP, SIGTERM
 from typing import Any
 
-from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 
 from tests.live.clients.confluent_client import silent
 from tests.live.cluster import Cluster
@@ -36,6 +36,7 @@ class Producing:
                 "logger": silent,
                 "enable.idempotence": True,
                 "message.timeout.ms": 120_000,
+                "error_cb": self._complain,
                 **IMPATIENT,
             }
         )
@@ -44,9 +45,12 @@ class Producing:
         self._thread.start()
 
     def _run(self) -> None:
-        while not self._stop.wait(RATE_S):
-            self.one()
-            self._producer.poll(0)
+        try:
+            while not self._stop.wait(RATE_S):
+                self.one()
+                self._producer.poll(0)
+        except (KafkaException, BufferError) as error:
+            self.failures.append(f"the producer gave up: {error}")
 
     def one(self) -> None:
         self._number += 1
@@ -56,6 +60,10 @@ class Producing:
             self._producer.produce(TOPIC, text, partition=partition, on_delivery=self._done)
         except KafkaException:  # it has not heard of the new partitions yet
             self._producer.produce(TOPIC, text, partition=0, on_delivery=self._done)
+
+    def _complain(self, error: KafkaError) -> None:
+        if error.fatal():
+            self.failures.append(f"fatal: {error}")
 
     def _done(self, error: Any, message: Any) -> None:
         if error is not None:
