@@ -358,6 +358,6 @@ async def _read_exactly(sock: socket.socket, count: int) -> bytes:
         await wait_readable(sock)
         more = sock.recv(count - len(data))
         if not more:
-            raise ConnectionResetError("closed during the handshake, as by a broker of another cluster")
+            raise ConnectionResetError("closed in the handshake, as by a broker of another cluster")
         data += more
     return data
