@@ -97,13 +97,14 @@ def _groups(address: Address) -> list[str]:
     """Of all brokers that answer: each knows those that it coordinates."""
     from concurrent.futures import ThreadPoolExecutor
 
+    from cli.grouplists import ASKED_AT_ONCE_MAX
     from cli.survey import View, ask
 
     found = ask(address, PATIENCE_S / 2)
     places = list(found.brokers.values()) if isinstance(found, View) else []
     if not places:
         return []
-    with ThreadPoolExecutor(len(places)) as pool:
+    with ThreadPoolExecutor(ASKED_AT_ONCE_MAX) as pool:
         return [name for names in pool.map(_groups_of, places) for name in names]
 
 
