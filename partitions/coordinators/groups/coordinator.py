@@ -368,7 +368,7 @@ class Coordinator:
 
     def _forget(self, gone: removing.Gone) -> None:
         if self.state is State.ACTIVE:
-            keys = removing.offsets_in(self._books.offsets(), gone)
+            keys = sorted(self._books.offsets_in(gone))
             late = removing.offsets_in(self._appender.unsettled(), gone)
             if keys or late:
                 self._remove(keys, self._forgotten, late=late)

@@ -7,7 +7,7 @@ say the same is `live_bytes`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from partitions.coordinators.groups.schemas import (
     Change,
@@ -93,11 +93,20 @@ class Books:
             for topic, partition in book.offsets:
                 yield OffsetKey(group, topic, partition)
 
-    def offsets(self) -> Iterator[Change]:
-        """Every committed offset."""
+    def offsets_in(self, gone: Callable[[str, bytes], bool]) -> list[OffsetKey]:
+        """Every committed offset in a topic of whose name and id `gone` says so. There may be
+        several 100,000: nothing is made for those that stay, and `gone` is asked once a topic."""
+        known: dict[tuple[str, bytes], bool] = {}
+        found = []
         for group, book in self.groups.items():
             for (topic, partition), value in book.offsets.items():
-                yield Change(OffsetKey(group, topic, partition), value)
+                which = (topic, value.topic_id)
+                is_gone = known.get(which)
+                if is_gone is None:
+                    is_gone = known[which] = gone(topic, value.topic_id)
+                if is_gone:
+                    found.append(OffsetKey(group, topic, partition))
+        return found
 
     def value(self, key: Key) -> CommittedOffset | bytes | None:
         """A key's value now; None when it has none."""
